@@ -90,10 +90,15 @@ def pose_deg(points: FloatArray, canonical: CanonicalFace) -> FloatArray:
 
 def angles_deg(rotation: npt.NDArray[np.float64]) -> FloatArray:
     """Yaw, pitch, roll of rotation matrices [shape=(n, 3, 3)] as :func:`align` gives them."""
-    forward = rotation[:, :, 2]  # where the nose points: x right, y up, z to the camera
-    yaw = np.arctan2(forward[:, 0], forward[:, 2])
-    pitch = np.arcsin(np.clip(forward[:, 1], -1, 1))
-    roll = np.arctan2(-rotation[:, 1, 0], rotation[:, 1, 1])
+    up = rotation[:, :, 1]  # where the top of the head points: x right, y up, z to the camera
+    roll = np.arctan2(up[:, 0], up[:, 1])
+    cos, sin = np.cos(roll), np.sin(roll)
+    # the roll is taken out first, so that yaw and pitch are the head's own also in people who lie on their side
+    level = rotation.copy()
+    level[:, 0] = cos[:, None] * rotation[:, 0] - sin[:, None] * rotation[:, 1]
+    level[:, 1] = sin[:, None] * rotation[:, 0] + cos[:, None] * rotation[:, 1]
+    pitch = np.arctan2(-level[:, 2, 1], level[:, 1, 1])
+    yaw = np.arctan2(level[:, 0, 2], level[:, 0, 0])
     return np.degrees(np.stack([yaw, pitch, roll], axis=1)).astype(np.float32)
 
 

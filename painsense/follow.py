@@ -18,11 +18,13 @@ from painsense.landmarks import (
     BLENDSHAPES,
     CROP_PX,
     N_LANDMARKS,
+    SAME_FACE_SIDES,
     Detection,
     FaceNetworks,
     Image,
     Square,
     Tracked,
+    distance,
     full_view,
     largest,
     next_square,
@@ -124,40 +126,37 @@ class Follower:
         if tracked is None:
             tracked = self._find(image, due)
         elif due:
-            self._other = self._other_face(image, face_square(tracked.points_px))
+            self._other = _largest_other(self._networks.find(image, full_view(image)), tracked.square)
         height, width = image.shape[:2]
         if tracked is None:
             self._square, self._other = None, 0.0
             return Seen(time_s, width, height, None, None, 0.0)
         self._square = next_square(tracked.points_px)
-        self._last = face_square(tracked.points_px)
+        self._last = tracked.square
         return Seen(time_s, width, height, tracked, light(tracked.crop), self._other)
 
     def close(self) -> None:
         """Nothing to let go of: the networks stay with their thread."""
 
     def _find(self, image: Image, hard: bool) -> Tracked | None:
-        networks = self._networks
-        found = search(networks, image) if hard else networks.find(image, full_view(image))
+        found = search(self._networks, image, hard)
         target = self._choose(found)
-        tracked = refine(networks, image, target.crop_square()) if target else None
-        if tracked is not None:
-            self._other = _largest_other(found, face_square(tracked.points_px))
+        tracked = refine(self._networks, image, target) if target else None
+        if target is not None:
+            others = [other.square.side_px for other in found if other is not target]
+            self._other = max(others, default=0.0) / target.square.side_px
         return tracked
 
-    def _choose(self, found: list[Detection]) -> Detection | None:
+    def _choose(self, found: list[Tracked]) -> Tracked | None:
         if not found:
             return None
         if self._last is not None:
-            near = self._last
-            return min(found, key=lambda d: distance(d.box, near))
+            last = self._last
+            return min(found, key=lambda tracked: distance(tracked.square, last))
         if isinstance(self._person, int):
-            from_left = sorted(found, key=lambda d: d.box.x_px)
+            from_left = sorted(found, key=lambda tracked: tracked.square.x_px)
             return from_left[self._person - 1] if len(found) >= self._person else None
         return largest(found)
-
-    def _other_face(self, image: Image, target: Square) -> float:
-        return _largest_other(self._networks.find(image, full_view(image)), target)
 
 
 def follow(engine: Engine, frames: Iterable[tuple[float, Image]], from_s: float = -math.inf) -> Frames:
@@ -195,18 +194,6 @@ def collect(seen: list[Seen]) -> Frames:
     )
 
 
-def face_square(points_px: FloatArray) -> Square:
-    """Where a face is: centre and side of its points' bounding square."""
-    low, high = points_px[:, :2].min(axis=0), points_px[:, :2].max(axis=0)
-    centre = (low + high) / 2
-    return Square(float(centre[0]), float(centre[1]), float((high - low).max()))
-
-
-def distance(a: Square, b: Square) -> float:
-    """Distance of two faces' centres in units of the larger side."""
-    return math.hypot(a.x_px - b.x_px, a.y_px - b.y_px) / max(a.side_px, b.side_px, 1.0)
-
-
 def light(crop: Image) -> Light:
     """Light and focus of a face from the landmark network's crop, ndarray [shape=(256, 256, 3)]."""
     grey = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
@@ -221,8 +208,8 @@ def light(crop: Image) -> Light:
 
 def _largest_other(found: list[Detection], target: Square) -> float:
     """Side of the largest detected face that is not the target, over the target's own; 0 when there is none."""
-    own = [d.box.side_px for d in found if distance(d.box, target) <= 0.5]
-    others = [d.box.side_px for d in found if distance(d.box, target) > 0.5]
+    own = [d.box.side_px for d in found if distance(d.box, target) <= SAME_FACE_SIDES]
+    others = [d.box.side_px for d in found if distance(d.box, target) > SAME_FACE_SIDES]
     if not others:
         return 0.0
     return max(others) / (max(own) if own else target.side_px)

@@ -43,6 +43,7 @@ SEARCH_SCORE = 0.6  # stricter where a turned or enlarged view is searched: thos
 PRESENCE = 0.5  # MediaPipe's default min_face_presence_confidence
 OVERLAP = 0.3  # boxes that overlap more than this (intersection over union) are one face
 DETECTION_MARGIN = 2.0  # crop side over the detector's box
+SAME_FACE_SIDES = 0.5  # faces nearer to each other than half a face are one
 TRACKING_MARGIN = 1.5  # crop side over the points' bounding square
 
 RIGHT_EYE_OUTER, LEFT_EYE_OUTER = 33, 263
@@ -144,6 +145,13 @@ class Tracked:
     blendshapes: FloatArray  # (52,)
     crop: Image  # (256, 256, 3), what the landmark network saw
 
+    @property
+    def square(self) -> Square:
+        """Where the face is: centre and side of its points' bounding square."""
+        low, high = self.points_px[:, :2].min(axis=0), self.points_px[:, :2].max(axis=0)
+        centre = (low + high) / 2
+        return Square(float(centre[0]), float(centre[1]), float((high - low).max()))
+
     def face(self, width_px: int, height_px: int, canonical: CanonicalFace) -> Face:
         size = np.array([width_px, height_px, width_px], np.float32)
         pose = pose_deg(self.points_px[None], canonical)[0]
@@ -235,15 +243,14 @@ def detect(image: Image, face_model: Path | None = None) -> Face | None:
     found = search(networks, image)
     if not found:
         return None
-    tracked = refine(networks, image, largest(found).crop_square())
+    tracked = refine(networks, image, largest(found))
     height, width = image.shape[:2]
     return tracked.face(width, height, networks.canonical) if tracked else None
 
 
-def refine(networks: FaceNetworks, image: Image, square: Square) -> Tracked | None:
-    """Landmarks from a detector's crop, then once more from the better crop those landmarks give."""
-    first = networks.track(image, square)
-    return None if first is None else networks.track(image, next_square(first.points_px))
+def refine(networks: FaceNetworks, image: Image, found: Tracked) -> Tracked | None:
+    """Once more from the better crop that the first landmarks give: where a detector's box is loose, they are too."""
+    return networks.track(image, next_square(found.points_px))
 
 
 def next_square(points_px: FloatArray) -> Square:
@@ -255,33 +262,36 @@ def next_square(points_px: FloatArray) -> Square:
     return Square(float(centre[0]), float(centre[1]), TRACKING_MARGIN * float((high - low).max()), angle)
 
 
+def distance(a: Square, b: Square) -> float:
+    """Distance of two faces' centres in units of the larger side."""
+    return math.hypot(a.x_px - b.x_px, a.y_px - b.y_px) / max(a.side_px, b.side_px, 1.0)
+
+
 def full_view(image: Image) -> Square:
     """The whole picture as a square view (padded)."""
     height, width = image.shape[:2]
     return Square(width / 2, height / 2, float(max(height, width)))
 
 
-def search(networks: FaceNetworks, image: Image) -> list[Detection]:
-    """Faces in the picture, trying harder until there is one: upright, enlarged, turned, turned and enlarged.
+def search(networks: FaceNetworks, image: Image, hard: bool = True) -> list[Tracked]:
+    """Faces in the picture that the landmark network confirms.
 
-    People in bed lie tilted and far from the camera; the detector knows upright faces of at least a tenth of its view.
+    With ``hard``, tries until there is one: upright, enlarged, turned, turned and enlarged. People in bed lie tilted and far
+    from the camera; the detector knows upright faces of at least a tenth of its view.
     """
-    found = networks.find(image, full_view(image))
-    if found:
-        return found
-    views = _search_views(image.shape[1], image.shape[0])
+    views = ((full_view(image),), *(_search_views(image.shape[1], image.shape[0]) if hard else ()))
     for group in views:
-        found = []
-        for view in group:
-            found += [d for d in networks.find(image, view, SEARCH_SCORE) if networks.track(image, d.crop_square())]
+        score = DETECTION_SCORE if group is views[0] else SEARCH_SCORE
+        seen = (networks.track(image, d.crop_square()) for view in group for d in networks.find(image, view, score))
+        found = _distinct([tracked for tracked in seen if tracked is not None])
         if found:
-            return _distinct(found)
+            return found
     return []
 
 
-def largest(found: list[Detection]) -> Detection:
-    """The face of the largest box; the better score where two are equal."""
-    return max(found, key=lambda d: (d.box.side_px, d.score))
+def largest(found: list[Tracked]) -> Tracked:
+    """The face that fills the largest square."""
+    return max(found, key=lambda tracked: tracked.square.side_px)
 
 
 @functools.lru_cache(maxsize=8)
@@ -308,14 +318,11 @@ def _spread(length: float, side: float) -> list[float]:
     return [side / 2 + k * (length - side) / steps for k in range(steps + 1)]
 
 
-def _distinct(found: list[Detection]) -> list[Detection]:
-    """One detection a face, where several views saw the same one: the best score stays."""
-    kept: list[Detection] = []
-    for candidate in sorted(found, key=lambda d: -d.score):
-        if all(
-            math.hypot(candidate.box.x_px - d.box.x_px, candidate.box.y_px - d.box.y_px) > 0.5 * d.box.side_px
-            for d in kept
-        ):
+def _distinct(found: list[Tracked]) -> list[Tracked]:
+    """One a face, where several views saw the same one: the one the landmark network is surest of stays."""
+    kept: list[Tracked] = []
+    for candidate in sorted(found, key=lambda tracked: -tracked.presence):
+        if all(distance(candidate.square, other.square) > SAME_FACE_SIDES for other in kept):
             kept.append(candidate)
     return kept
 

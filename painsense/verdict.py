@@ -22,7 +22,7 @@ PEAK_PSPI = 2.0  # lower rises are not worth a clinician's look
 IN_THE_WAY_SHARE = 0.1  # a reason is named when it held for at least this share of the time
 LEAST_FPS = 5.0  # with fewer pictures a second an expression of a second is a handful of frames
 LOW_FPS = 15.0  # below it blinks and closed eyes cannot be told apart well
-VOICE_AT_PEAK = ("f0_hz", "loudness", "level_db")
+VOICE_AT_PEAK = ("f0_hz", "loudness", "level_dbfs")
 VOICE_REACH_S = 0.5  # voice measures at a peak are medians this far either way
 STRONG_PSPI = 3.0  # "strong" in Hammal & Cohn 2012, doi:10.1145/2388676.2388688
 
