@@ -1,0 +1,221 @@
+"""Geometry and personal neutral -> action unit intensities with their spread, and PSPI.
+
+The estimator is linear: each action unit's intensity is a weighted sum of what changed in the face against the person's
+neutral (or against the average face where no neutral is known). Its weights were fitted on rendered faces whose action
+units are known (``training/fit_action_units.py``), seen through the same landmark networks that see patients. The spread is the
+estimator's own error on heads it had not seen, widened where the head is turned or the person speaks.
+
+References
+----------
+Prkachin & Solomon 2008, "The structure, reliability and validity of pain expression", doi:10.1016/j.pain.2008.04.010.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from painsense import assets, face
+from painsense.baseline import Baseline
+from painsense.baseline import warnings as baseline_doubts
+from painsense.tracks import BoolArray, Column, FloatArray, Track
+
+FACS = "Ekman, Friesen & Hager 2002, Facial Action Coding System"
+PSPI_PAPER = "doi:10.1016/j.pain.2008.04.010"
+Z90 = 1.645  # half-width of a 90% interval in standard deviations
+
+NAMES = {
+    "AU1": "inner brow raiser",
+    "AU2": "outer brow raiser",
+    "AU4": "brow lowerer",
+    "AU6": "cheek raiser",
+    "AU7": "lid tightener",
+    "AU9": "nose wrinkler",
+    "AU10": "upper lip raiser",
+    "AU12": "lip corner puller",
+    "AU15": "lip corner depressor",
+    "AU20": "lip stretcher",
+    "AU26": "jaw drop",
+    "AU43": "eyes closed",
+}
+#: action units the linear estimator gives; AU43 follows from eye closure and its duration
+ESTIMATED = tuple(name for name in NAMES if name != "AU43")
+MOUTH = ("AU10", "AU15", "AU20", "AU26")  # these also act in speech
+SHUT_SHARE = 0.2  # share of the open eye's value that the mesh still shows when the lids are closed
+CLOSED = 0.75  # eye closure at and above which the eyes count as closed
+SPEAKING_SPREAD = 1.5  # factor on the spread of mouth action units while speaking
+#: factor on the spread where no neutral is known: seven real people at rest read PSPI 1.1 to 5.2 against the average face
+WITHOUT_NEUTRAL_SPREAD = 1.75
+TURNED_FROM_DEG, TURNED_SPREAD = 20.0, 2.0  # the spread grows from 20 deg of yaw to twice its size at the gate
+
+CAPTURE = ("yaw_deg", "pitch_deg", "roll_deg", "face_px", "sharpness", "bright_level", "dark_level")
+COLUMNS: tuple[Column, ...] = (
+    *(column for column in face.CAPTURE_COLUMNS if column.name in CAPTURE),
+    Column("eye_closure", "1", "how far the eyes are closed against the person's own open eyes", 0, 1),
+    *(
+        column
+        for name in ESTIMATED
+        for column in (
+            Column(name, "0-5", f"{NAMES[name]}, FACS intensity (1 = A trace, 5 = E maximum)", 0, 5, FACS),
+            Column(f"{name}_sd", "0-5", f"standard deviation of the {name} estimate", 0, None),
+        )
+    ),
+    Column("AU43", "0/1", "eyes closed for half a second or longer (not a blink)", 0, 1, FACS),
+    Column("pspi", "0-16", "Prkachin-Solomon pain intensity: AU4 + max(AU6, AU7) + max(AU9, AU10) + AU43", 0, 16, PSPI_PAPER),
+    Column("pspi_low", "0-16", "lower end of the 90% interval of PSPI", 0, 16),
+    Column("pspi_high", "0-16", "upper end of the 90% interval of PSPI", 0, 16),
+)
+
+
+@dataclass(frozen=True)
+class Estimator:
+    """The linear estimator for one case (neutral known or not).
+
+    Attributes
+    ----------
+    inputs : names of the k face columns it reads
+    centre, scale : ndarray [shape=(k,)], what is subtracted from the inputs (0 with a neutral) and their unit
+    weights : ndarray [shape=(k, m)], offset : ndarray [shape=(m,)], for :data:`ESTIMATED`
+    spread : ndarray [shape=(m,)], standard deviation of the error on unseen heads
+    """
+
+    inputs: tuple[str, ...]
+    centre: FloatArray
+    scale: FloatArray
+    weights: FloatArray
+    offset: FloatArray
+    spread: FloatArray
+
+    def __call__(self, values: FloatArray) -> FloatArray:
+        """Intensities [shape=(n, m), 0-5] of input values [shape=(n, k)]."""
+        return np.clip((values - self.centre) / self.scale @ self.weights + self.offset, 0, 5).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Estimators:
+    """What ``weights/action_units.json`` holds: the estimator for each case and how it names itself."""
+
+    version: str
+    with_neutral: Estimator
+    without_neutral: Estimator
+    open_eye: float  # eye opening of the average face, where the person's own is not known
+
+
+@functools.cache
+def estimators() -> Estimators:
+    """The shipped estimators. ModelError when the file is missing or was changed."""
+    content = json.loads(assets.weights()["action_units"].path.read_bytes())
+
+    targets = [content["targets"].index(name) for name in ESTIMATED]
+
+    def read(case: str) -> Estimator:
+        centre, scale, weights, offset, spread = (
+            np.array(content[case][key], np.float32) for key in ("centre", "scale", "weights", "offset", "spread")
+        )
+        inputs = tuple(content["inputs"])
+        return Estimator(inputs, centre, scale, weights[:, targets], offset[targets], spread[targets])
+
+    return Estimators(content["version"], read("with_neutral"), read("without_neutral"), float(content["open_eye"]))
+
+
+def pspi(au4: FloatArray, au6: FloatArray, au7: FloatArray, au9: FloatArray, au10: FloatArray, au43: FloatArray) -> FloatArray:
+    """Prkachin-Solomon pain intensity, ndarray [shape=(n,), 0-16].
+
+    AU4 + max(AU6, AU7) + max(AU9, AU10) + AU43 with intensities 0-5 and AU43 0 or 1 (Prkachin & Solomon 2008,
+    doi:10.1016/j.pain.2008.04.010). NaN where AU4 or both of a pair are missing; one of a pair is enough.
+    """
+    return np.asarray(au4 + np.fmax(au6, au7) + np.fmax(au9, au10) + au43, np.float32)
+
+
+def eye_closure(raw: Track, baseline: Baseline | None) -> FloatArray:
+    """How far the eyes are closed, ndarray [shape=(n,), 0-1]: 0 as open as at rest, 1 shut.
+
+    The lid opening (eye aspect ratio) against the person's own; where no neutral is known, against the average face's. The
+    mesh keeps a slit between closed lids, so a fifth of the open value counts as shut.
+    """
+    opening = (raw.column("eye_opening_right") + raw.column("eye_opening_left")) / 2
+    if baseline is None:
+        at_rest = estimators().open_eye
+    else:
+        at_rest = (baseline.value("eye_opening_right") + baseline.value("eye_opening_left")) / 2
+    return np.clip((at_rest - opening) / (at_rest * (1 - SHUT_SHARE)), 0, 1).astype(np.float32)
+
+
+def estimate_track(raw: Track, baseline: Baseline | None, speaking: BoolArray | None = None) -> Track:
+    """The face track people read: capture, action units with spread, PSPI with its interval.
+
+    Parameters
+    ----------
+    raw : the face track made by :func:`painsense.face.measure`
+    baseline : the person's neutral; None compares with the average face
+    speaking : ndarray [shape=(n,), bool], where the person speaks
+
+    Returns
+    -------
+    Track with :data:`COLUMNS`; every value but the capture ones is NaN where the frame cannot be used.
+    """
+    model = estimators().with_neutral if baseline is not None else estimators().without_neutral
+    inputs = np.stack([raw.column(name) for name in model.inputs], axis=1)
+    if baseline is not None:
+        inputs = inputs - np.array([baseline.value(name) for name in model.inputs], np.float32)
+    intensity = model(inputs)
+    spread = np.tile(model.spread * (1.0 if baseline is not None else WITHOUT_NEUTRAL_SPREAD), (len(raw), 1))
+    turned = np.clip(
+        (np.abs(raw.column("yaw_deg")) - TURNED_FROM_DEG) / (face.GATES.max_yaw_deg - TURNED_FROM_DEG), 0, 1
+    )
+    spread *= (1 + (TURNED_SPREAD - 1) * np.nan_to_num(turned))[:, None]
+    bits = raw.reason_bits.copy()
+    if speaking is not None:
+        mouth = [ESTIMATED.index(name) for name in MOUTH]
+        spread[np.ix_(speaking, mouth)] *= SPEAKING_SPREAD
+        bits[speaking & raw.valid] |= face.BIT["speaking"]
+
+    closure = eye_closure(raw, baseline)
+    usable = raw.valid
+    blink, au43 = face.blinks(usable & (closure >= CLOSED), raw.time_s)
+    bits[blink] |= face.BIT["blink"]
+    intensity[blink, ESTIMATED.index("AU7")] = np.nan  # a blink shuts the lids: that is no lid tightening
+    au = {name: intensity[:, k] for k, name in enumerate(ESTIMATED)}
+    sd = {name: spread[:, k] for k, name in enumerate(ESTIMATED)}
+    eyes_shut = au43.astype(np.float32)
+    total = pspi(au["AU4"], au["AU6"], au["AU7"], au["AU9"], au["AU10"], eyes_shut)
+    deviation = np.sqrt(
+        sd["AU4"] ** 2 + _larger_sd(au, sd, "AU6", "AU7") ** 2 + _larger_sd(au, sd, "AU9", "AU10") ** 2
+    )
+    derived = np.column_stack(
+        [
+            closure,
+            *(part for name in ESTIMATED for part in (au[name], sd[name])),
+            eyes_shut,
+            total,
+            np.clip(total - Z90 * deviation, 0, 16),
+            np.clip(total + Z90 * deviation, 0, 16),
+        ]
+    )
+    derived[~usable] = np.nan
+    capture = np.stack([raw.column(name) for name in CAPTURE], axis=1)
+    values = np.concatenate([capture, derived], axis=1).astype(np.float32)
+    return Track("face", COLUMNS, raw.reasons, raw.time_s, values, bits)
+
+
+def _larger_sd(au: dict[str, FloatArray], sd: dict[str, FloatArray], first: str, second: str) -> FloatArray:
+    """The spread of whichever of two action units is the larger."""
+    return np.where(np.nan_to_num(au[first], nan=-1) >= np.nan_to_num(au[second], nan=-1), sd[first], sd[second])
+
+
+def at_peak(track: Track, index: int, names: Sequence[str] = tuple(NAMES)) -> dict[str, float]:
+    """Action unit intensities of one sample, by name, without those that are missing."""
+    values = {name: float(track.column(name)[index]) for name in names}
+    return {name: value for name, value in values.items() if np.isfinite(value)}
+
+
+def baseline_warnings(neutral: Baseline) -> list[str]:
+    """What is doubtful about a neutral: its age, and an expression where rest should be."""
+    model = estimators().without_neutral
+    at_rest = dict(zip(ESTIMATED, model(np.array([[neutral.value(name) for name in model.inputs]], np.float32))[0], strict=True))
+    strength = at_rest["AU4"] + max(at_rest["AU6"], at_rest["AU7"]) + max(at_rest["AU9"], at_rest["AU10"])
+    return baseline_doubts(neutral, float(strength), float(at_rest["AU12"]))
