@@ -1,0 +1,456 @@
+"""The whole flow on one page: a recording in, a Report out.
+
+media -> landmarks -> face -> action units, and media -> voice; then windows, verdict, report. The picture is cut into fixed
+segments of media time with a short run-in each, so that threads can share the work without changing the result.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from painsense import __version__, action_units, assets, baseline, face, illustrate, media, verdict, windows
+from painsense.baseline import Baseline
+from painsense.errors import BaselineError, MediaError
+from painsense.follow import Engine, Follower, follow
+from painsense.landmarks import SAME_FACE_SIDES, Image, Square, distance, thread_networks
+from painsense.media import Media, VideoInfo
+from painsense.report import (
+    BaselineStamp,
+    ClipResult,
+    MediaSummary,
+    ModelStamp,
+    Peak,
+    PeakPicture,
+    Report,
+    Software,
+)
+from painsense.tracks import TimeArray, Track
+
+if TYPE_CHECKING:
+    from painsense.live import Live
+
+MODALITIES = ("face", "voice")
+SEGMENTS = 16  # a recording is cut into about this many segments ...
+SEGMENT_S = (2.5, 10.0)  # ... of at least and at most this length
+RUN_IN_S = 0.25  # frames before a segment that let the crop settle; after two of them it differs by less than a pixel
+MAX_SIDE_PX = 1280  # larger frames are scaled down while decoding: the landmark network sees 256 pixels of a face
+
+Progress = Callable[[float, float], None]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to analyse.
+
+    Attributes
+    ----------
+    baseline : "auto", "none", a recording of the person at rest, or a file written by ``painsense baseline``
+    modalities : what to look at: "face", "voice"
+    fps : analyse at most this many frames a second; None analyses all
+    person : "largest", or N for the N-th face from the left
+    workers : threads that share the picture; 0 uses all cores. The result does not depend on it.
+    provider : "cpu" or "cuda", for the ONNX models
+    face_engine : "litert", or "mediapipe" for Google's own runtime (reference)
+    face_model : path of ``face_landmarker.task``; None looks for it
+    include_frames : put pictures of the person beside the peaks of the HTML report
+    """
+
+    baseline: str | Path = "auto"
+    modalities: tuple[str, ...] = MODALITIES
+    fps: float | None = None
+    person: str | int = "largest"
+    workers: int = 0
+    provider: str = "cpu"
+    face_engine: str = "litert"
+    face_model: Path | None = None
+    include_frames: bool = False
+
+    def __post_init__(self) -> None:
+        unknown = set(self.modalities) - set(MODALITIES)
+        if unknown or not self.modalities:
+            raise ValueError(f"modalities: expected some of {', '.join(MODALITIES)}, got {', '.join(self.modalities) or 'none'}")
+        if self.fps is not None and not self.fps > 0:
+            raise ValueError(f"fps: expected a number above 0, got {self.fps}")
+        if self.person != "largest" and not (isinstance(self.person, int) and self.person >= 1):
+            raise ValueError(f'person: expected "largest" or a number from 1, got {self.person!r}')
+        if self.face_engine not in ("litert", "mediapipe"):
+            raise ValueError(f'face_engine: expected "litert" or "mediapipe", got {self.face_engine!r}')
+
+
+def analyze(path: str | Path, settings: Settings = Settings(), *, progress: Progress | None = None) -> Report:  # noqa: B008
+    """Score one recording. For many, an :class:`Analyzer` saves the loading.
+
+    Parameters
+    ----------
+    path : a video, audio or picture file
+    settings : how to analyse
+    progress : called with (seconds done, seconds in all) of media time, from any thread
+
+    Returns
+    -------
+    Report
+        With ``clip.verdict`` "scored" or "not_enough_evidence"; write it with :meth:`painsense.report.Report.write`.
+
+    Raises
+    ------
+    MediaError, ModelError, ProviderError, BaselineError : all are :class:`painsense.errors.PainsenseError`
+
+    Examples
+    --------
+    >>> report = painsense.analyze("clip.mp4")                                             # doctest: +SKIP
+    >>> report.clip.verdict, report.clip.pspi.mean                                         # doctest: +SKIP
+    """
+    with Analyzer(settings) as analyzer:
+        return analyzer.analyze(path, progress=progress)
+
+
+def make_baseline(
+    rest_clip: str | Path,
+    settings: Settings = Settings(),  # noqa: B008
+    progress: Progress | None = None,
+) -> Baseline:
+    """A person's neutral from a recording at rest; see :meth:`Analyzer.make_baseline`."""
+    with Analyzer(settings) as analyzer:
+        return analyzer.make_baseline(rest_clip, progress=progress)
+
+
+class Analyzer:
+    """Scores many recordings, or live frames, with the networks loaded once.
+
+    Use it as a context manager, or call :meth:`close`.
+    """
+
+    def __init__(self, settings: Settings = Settings()) -> None:  # noqa: B008
+        self.settings = settings
+        self._face_model = assets.face_model(settings.face_model) if "face" in settings.modalities else None
+        if settings.provider == "cpu":
+            self.provider = "cpu"
+        else:
+            from painsense import providers
+
+            self.provider = providers.check(settings.provider)
+        self._workers = settings.workers or os.cpu_count() or 1
+        self._stop = threading.Event()
+        self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="painsense-face")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let the threads go."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def analyze(self, path: str | Path, *, progress: Progress | None = None) -> Report:
+        """Score one recording; see :func:`analyze`."""
+        clip = media.open_media(Path(path))
+        raw, voice = self._tracks(clip, progress)
+        neutral, stamp, doubts = self._neutral(clip, raw)
+        report = assemble(_media_summary(clip), self.software(), raw, voice, neutral, stamp, [*clip.warnings, *doubts])
+        pictures = self._pictures(clip, raw, report.peaks)
+        triangles = thread_networks(self.settings.face_model).canonical.triangles if pictures else None
+        return dataclasses.replace(report, pictures=pictures, mesh_triangles=triangles)
+
+    def make_baseline(self, rest_clip: str | Path, *, progress: Progress | None = None) -> Baseline:
+        """The person's neutral from a recording at rest. BaselineError when there is too little usable face in it."""
+        clip = media.open_media(Path(rest_clip))
+        raw, voice = self._tracks(clip, progress)
+        if raw is None:
+            raise BaselineError(
+                f"baseline: expected video of the person at rest, got a recording without picture ({clip.path.name}); "
+                "record 5 to 10 s of the face"
+            )
+        return baseline.from_rest(raw, clip.path.name, _voice_at_rest(voice), self.face_sha256)
+
+    def live(self) -> Live:
+        """A live analysis: frames and sound are handed over as they come; see :class:`painsense.live.Live`."""
+        from painsense.live import Live
+
+        return Live(self)
+
+    @property
+    def face_sha256(self) -> str:
+        """Hash of the face networks in use; empty when the face is not looked at."""
+        return self._face_model.sha256 if self._face_model else ""
+
+    # ---- tracks
+
+    def _tracks(self, clip: Media, progress: Progress | None) -> tuple[Track | None, Track | None]:
+        """The raw face track and the voice track, each None when there is none or it was not asked for."""
+        video = clip.video if "face" in self.settings.modalities else None
+        audio = clip.audio if "voice" in self.settings.modalities else None
+        course = _Course(clip.duration_s, progress)
+        with ThreadPoolExecutor(1, thread_name_prefix="painsense-voice") as voice_thread:
+            try:
+                heard = voice_thread.submit(self._voice, clip, course, video is None) if audio else None
+                raw = self._face(clip, video, course) if video else None
+                voice = heard.result() if heard else None
+            except BaseException:
+                course.stop()  # the threads look at it once a frame, so that leaving this block does not take long
+                raise
+        course.finish()
+        return raw, voice
+
+    def _voice(self, clip: Media, course: _Course, alone: bool) -> Track:
+        from painsense.voice import VoiceStream  # librosa takes its time to load: let it, while the picture is worked on
+
+        stream = VoiceStream()
+        for start_s, samples in media.read_audio(clip):
+            stream.push(start_s, samples)
+            course.add(len(samples) / media.SAMPLE_RATE_HZ if alone else 0.0)
+        return stream.finish()
+
+    def _face(self, clip: Media, video: VideoInfo, course: _Course) -> Track:
+        """Segments are measured side by side and joined in order.
+
+        A segment that starts among several faces picks one without knowing whom the earlier ones followed. Where it picked
+        another, it is measured once more, starting from the right one: so the answer does not depend on who is first.
+        """
+        chosen = _thinned(video.time_s, self.settings.fps)
+        segments = _segments(video.time_s, clip.duration_s)
+        pending = [self._pool.submit(self._segment, clip, chosen, span, None, course) for span in segments]
+        tracks: list[Track] = []
+        last: Square | None = None
+        for span, future in zip(segments, pending, strict=True):
+            track = future.result()
+            if last is not None and _another_was_picked(track, last):
+                track = self._pool.submit(self._segment, clip, chosen, span, last, None).result()
+            last = _last_seen(track) or last
+            tracks.append(track)
+        raw = face.join(tracks)
+        if len(raw) == 0:
+            raise MediaError(
+                f"{clip.path.name}: expected pictures, but not one of {len(video.time_s)} could be decoded; the file is damaged "
+                "or its codec unknown: convert it to H.264 in mp4, or score the voice alone with --modalities voice"
+            )
+        bits = raw.reason_bits.copy()
+        bits[face.jumps(raw)] |= face.BIT["target_jump"]
+        return Track(raw.modality, raw.columns, raw.reasons, raw.time_s, raw.values, bits)
+
+    def _segment(
+        self,
+        clip: Media,
+        chosen: frozenset[float] | None,
+        span: tuple[float, float],
+        near: Square | None,
+        course: _Course | None,
+    ) -> Track:
+        """The raw face track of one segment; ``near`` is where the person was before it."""
+        start, stop = span
+
+        def frames() -> Iterator[tuple[float, Image]]:
+            reached = start
+            for time_s, image in media.read_frames(clip, start - RUN_IN_S, stop, max_side_px=MAX_SIDE_PX):
+                if course and time_s > reached:
+                    course.add(time_s - reached)
+                    reached = time_s
+                if chosen is None or time_s in chosen:
+                    yield time_s, image
+
+        with contextlib.closing(self._engine(near)) as engine:
+            seen = follow(engine, frames(), from_s=start)
+        return face.measure(seen, thread_networks(self.settings.face_model).canonical, self.settings.person)
+
+    def _engine(self, near: Square | None) -> Engine:
+        if self.settings.face_engine == "mediapipe":
+            from painsense.reference import ReferenceEngine
+
+            return ReferenceEngine(self._face_model.path if self._face_model else None)
+        return Follower(thread_networks(self.settings.face_model), self.settings.person, near)
+
+    # ---- what the tracks are compared with, and what is said about them
+
+    def _neutral(self, clip: Media, raw: Track | None) -> tuple[Baseline | None, BaselineStamp, list[str]]:
+        """The neutral, how the report names it, and what is doubtful about it."""
+        wanted = self.settings.baseline
+        still = clip.video is not None and clip.video.still
+        if raw is None or wanted == "none":
+            return None, BaselineStamp("none", ""), []
+        if wanted == "auto":
+            neutral = None if still else baseline.from_clip(raw, clip.path.name)
+            if neutral is None:
+                return None, BaselineStamp("none", ""), [
+                    "no automatic baseline: a single picture shows no rest"
+                    if still
+                    else f"no automatic baseline: less than {baseline.MIN_USABLE_S:g} s of usable face; compared with the average face"
+                ]
+            return neutral, BaselineStamp("auto", neutral.source, None, neutral.frames), []
+        path = Path(wanted)
+        neutral = Baseline.load(path) if path.suffix == ".json" else self.make_baseline(path)
+        stamp = BaselineStamp(neutral.kind, neutral.source, neutral.created if neutral.kind == "saved" else None, neutral.frames)
+        doubts = action_units.baseline_warnings(neutral)
+        if neutral.face_model_sha256 not in ("", self.face_sha256):
+            doubts.append("the saved baseline was made with other face networks: make it anew with painsense baseline")
+        return neutral, stamp, doubts
+
+    def software(self) -> Software:
+        """What computes the results, for their stamp."""
+        settings = self.settings
+        models = [] if self._face_model is None else [self._face_model, assets.weights()["action_units"]]
+        return Software(
+            painsense=__version__,
+            models=tuple(ModelStamp(model.name, model.version, model.sha256) for model in models),
+            face_engine=settings.face_engine,
+            provider=self.provider,
+            # what can change a result, and no path of this machine
+            settings={
+                "baseline": settings.baseline if settings.baseline in ("auto", "none") else Path(settings.baseline).name,
+                "modalities": list(settings.modalities),
+                "fps": settings.fps,
+                "person": settings.person,
+            },
+        )
+
+    def _pictures(self, clip: Media, raw: Track | None, peaks: Sequence[Peak]) -> tuple[PeakPicture, ...]:
+        """A drawing of the face at each peak, and the picture itself where it was asked for."""
+        if raw is None:
+            return ()
+        networks = thread_networks(self.settings.face_model)
+        pictures = []
+        for peak in peaks:
+            near = _square(raw, int(np.searchsorted(raw.time_s, peak.time_s)))
+            for _, image in media.read_frames(clip, peak.time_s, peak.time_s + 1e-3, max_side_px=MAX_SIDE_PX):
+                picture = illustrate.peak(networks, image, near, peak.time_s, self.settings.include_frames)
+                if picture is not None:
+                    pictures.append(picture)
+        return tuple(pictures)
+
+
+def assemble(
+    summed: MediaSummary,
+    software: Software,
+    raw: Track | None,
+    voice: Track | None,
+    neutral: Baseline | None,
+    stamp: BaselineStamp,
+    doubts: Sequence[str],
+) -> Report:
+    """The report on a recording from its tracks: the part of the flow that recorded and live analysis share."""
+    speaking = face.speaking(raw, voice) if raw is not None and voice is not None else None
+    seen = action_units.estimate_track(raw, neutral, speaking) if raw is not None else None
+    modalities = tuple(str(name) for name in software.settings["modalities"])
+    reasons = verdict.missing_evidence(seen, summed, modalities)
+    peaks = verdict.peaks(seen) if seen is not None and not reasons else []
+    return Report(
+        media=summed,
+        software=software,
+        baseline=stamp,
+        quality=verdict.quality(seen, voice, summed, doubts),
+        clip=ClipResult(
+            verdict="not_enough_evidence" if reasons else "scored",
+            reasons=tuple(reasons),
+            score=None,
+            score_reason="no_fusion_model",
+            pspi=verdict.summarise(seen) if seen is not None and not reasons else None,
+            modalities={},
+        ),
+        windows=verdict.window_results(seen, voice, windows.grid(summed.duration_s)),
+        peaks=tuple(verdict.peak_result(seen, voice, index) for index in peaks) if seen is not None else (),
+        tracks={track.modality: track for track in (seen, voice) if track is not None},
+    )
+
+
+class _Course:
+    """How far an analysis is, and whether it should stop. Threads report here once a frame."""
+
+    def __init__(self, total_s: float, progress: Progress | None) -> None:
+        self._total_s, self._progress = total_s, progress
+        self._done_s = 0.0
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+
+    def add(self, seconds: float) -> None:
+        """Media time done. Ends the calling thread's work when the analysis was stopped."""
+        if self._stopped.is_set():
+            raise _StoppedError
+        if self._progress:
+            with self._lock:
+                self._done_s = min(self._done_s + seconds, self._total_s)
+                self._progress(self._done_s, self._total_s)
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def finish(self) -> None:
+        if self._progress:
+            self._progress(self._total_s, self._total_s)
+
+
+class _StoppedError(Exception):
+    """Another part of the analysis failed or was stopped; that error is the one to show."""
+
+
+def _thinned(time_s: TimeArray, fps: float | None) -> frozenset[float] | None:
+    """The frames to analyse at no more than ``fps`` a second: the first in each interval. None for all."""
+    if fps is None:
+        return None
+    slot = np.floor(time_s * fps + 1e-6)
+    return frozenset(time_s[np.concatenate([[True], np.diff(slot) > 0])].tolist())
+
+
+def _segments(time_s: TimeArray, duration_s: float) -> list[tuple[float, float]]:
+    """Start and stop of each segment, cut by the recording's length alone; none is without frames."""
+    length = float(np.clip(duration_s / SEGMENTS, *SEGMENT_S))
+    slot = np.floor(time_s / length)
+    return [(float(k) * length, float(k + 1) * length) for k in np.unique(slot)]
+
+
+def _last_seen(track: Track) -> Square | None:
+    """Where the face was when it was last found."""
+    found = np.flatnonzero(np.isfinite(track.column("box_x_px")))
+    return _square(track, found[-1]) if len(found) else None
+
+
+def _another_was_picked(track: Track, last: Square) -> bool:
+    """Whether a segment that starts among several faces follows another one than ``last``."""
+    found = np.flatnonzero(np.isfinite(track.column("box_x_px")))
+    if not len(found) or not track.has_reason("other_face")[found[0]]:
+        return False
+    return distance(_square(track, found[0]), last) > SAME_FACE_SIDES
+
+
+def _square(track: Track, index: int) -> Square:
+    return Square(*(float(track.column(name)[index]) for name in ("box_x_px", "box_y_px", "box_side_px")))
+
+
+def _voice_at_rest(voice: Track | None) -> dict[str, float]:
+    """Medians of the voice measures over the voiced part of a rest clip."""
+    if voice is None:
+        return {}
+    use = voice.valid & (voice.column("voiced") > 0.5)
+    medians = {name: np.nanmedian(voice.column(name)[use]) for name in voice.names if np.isfinite(voice.column(name)[use]).any()}
+    return {name: round(float(value), 6) for name, value in medians.items()}
+
+
+def _media_summary(clip: Media) -> MediaSummary:
+    video, audio = clip.video, clip.audio
+    return MediaSummary(
+        file=clip.path.name,
+        sha256=clip.sha256,
+        duration_s=clip.duration_s,
+        frames=len(video.time_s) if video else 0,
+        fps=video.fps if video else None,
+        width=video.width_px if video else None,
+        height=video.height_px if video else None,
+        rotation_deg=video.rotation_deg if video else 0,
+        has_audio=audio is not None,
+        audio_start_s=audio.start_s if audio else None,
+        audio_duration_s=audio.duration_s if audio else None,
+        audio_only=video is None,
+        still=video is not None and video.still,
+    )
