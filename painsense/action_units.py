@@ -2,8 +2,8 @@
 
 The estimator is linear: each action unit's intensity is a weighted sum of what changed in the face against the person's
 neutral (or against the average face where no neutral is known). Its weights were fitted on rendered faces whose action
-units are known (``training/fit_action_units.py``), seen through the same landmark networks that see patients. The spread is the
-estimator's own error on heads it had not seen, widened where the head is turned or the person speaks.
+units are known (``training/fit_action_units.py``), seen through the same landmark networks that see patients. The
+spread is the estimator's own error on heads it had not seen, widened where the head is turned or the person speaks.
 
 References
 ----------
@@ -48,7 +48,8 @@ MOUTH = ("AU10", "AU15", "AU20", "AU26")  # these also act in speech
 SHUT_SHARE = 0.2  # share of the open eye's value that the mesh still shows when the lids are closed
 CLOSED = 0.75  # eye closure at and above which the eyes count as closed
 SPEAKING_SPREAD = 1.5  # factor on the spread of mouth action units while speaking
-#: factor on the spread where no neutral is known: seven real people at rest read PSPI 1.1 to 5.2 against the average face
+#: factor on the spread where no neutral is known: seven real people at rest read PSPI 1.1 to 5.2 against the average
+# face
 WITHOUT_NEUTRAL_SPREAD = 1.75
 TURNED_FROM_DEG, TURNED_SPREAD = 20.0, 2.0  # the spread grows from 20 deg of yaw to twice its size at the gate
 
@@ -65,7 +66,14 @@ COLUMNS: tuple[Column, ...] = (
         )
     ),
     Column("AU43", "0/1", "eyes closed for half a second or longer (not a blink)", 0, 1, FACS),
-    Column("pspi", "0-16", "Prkachin-Solomon pain intensity: AU4 + max(AU6, AU7) + max(AU9, AU10) + AU43", 0, 16, PSPI_PAPER),
+    Column(
+        "pspi",
+        "0-16",
+        "Prkachin-Solomon pain intensity: AU4 + max(AU6, AU7) + max(AU9, AU10) + AU43",
+        0,
+        16,
+        PSPI_PAPER,
+    ),
     Column("pspi_low", "0-16", "lower end of the 90% interval of PSPI", 0, 16),
     Column("pspi_high", "0-16", "upper end of the 90% interval of PSPI", 0, 16),
 )
@@ -122,7 +130,9 @@ def estimators() -> Estimators:
     return Estimators(content["version"], read("with_neutral"), read("without_neutral"), float(content["open_eye"]))
 
 
-def pspi(au4: FloatArray, au6: FloatArray, au7: FloatArray, au9: FloatArray, au10: FloatArray, au43: FloatArray) -> FloatArray:
+def pspi(
+    au4: FloatArray, au6: FloatArray, au7: FloatArray, au9: FloatArray, au10: FloatArray, au43: FloatArray
+) -> FloatArray:
     """Prkachin-Solomon pain intensity, ndarray [shape=(n,), 0-16].
 
     AU4 + max(AU6, AU7) + max(AU9, AU10) + AU43 with intensities 0-5 and AU43 0 or 1 (Prkachin & Solomon 2008,
@@ -134,8 +144,8 @@ def pspi(au4: FloatArray, au6: FloatArray, au7: FloatArray, au9: FloatArray, au1
 def eye_closure(raw: Track, baseline: Baseline | None) -> FloatArray:
     """How far the eyes are closed, ndarray [shape=(n,), 0-1]: 0 as open as at rest, 1 shut.
 
-    The lid opening (eye aspect ratio) against the person's own; where no neutral is known, against the average face's. The
-    mesh keeps a slit between closed lids, so a fifth of the open value counts as shut.
+    The lid opening (eye aspect ratio) against the person's own; where no neutral is known, against the average
+    face's. The mesh keeps a slit between closed lids, so a fifth of the open value counts as shut.
     """
     opening = (raw.column("eye_opening_right") + raw.column("eye_opening_left")) / 2
     if baseline is None:
@@ -170,8 +180,8 @@ def estimate_track(raw: Track, baseline: Baseline | None, speaking: BoolArray | 
     spread *= (1 + (TURNED_SPREAD - 1) * np.nan_to_num(turned))[:, None]
     bits = raw.reason_bits.copy()
     if speaking is not None:
-        mouth = [ESTIMATED.index(name) for name in MOUTH]
-        spread[np.ix_(speaking, mouth)] *= SPEAKING_SPREAD
+        for name in MOUTH:
+            spread[speaking, ESTIMATED.index(name)] *= SPEAKING_SPREAD
         bits[speaking & raw.valid] |= face.BIT["speaking"]
 
     closure = eye_closure(raw, baseline)
@@ -183,9 +193,7 @@ def estimate_track(raw: Track, baseline: Baseline | None, speaking: BoolArray | 
     sd = {name: spread[:, k] for k, name in enumerate(ESTIMATED)}
     eyes_shut = au43.astype(np.float32)
     total = pspi(au["AU4"], au["AU6"], au["AU7"], au["AU9"], au["AU10"], eyes_shut)
-    deviation = np.sqrt(
-        sd["AU4"] ** 2 + _larger_sd(au, sd, "AU6", "AU7") ** 2 + _larger_sd(au, sd, "AU9", "AU10") ** 2
-    )
+    deviation = np.sqrt(sd["AU4"] ** 2 + _larger_sd(au, sd, "AU6", "AU7") ** 2 + _larger_sd(au, sd, "AU9", "AU10") ** 2)
     derived = np.column_stack(
         [
             closure,
@@ -216,6 +224,8 @@ def at_peak(track: Track, index: int, names: Sequence[str] = tuple(NAMES)) -> di
 def baseline_warnings(neutral: Baseline) -> list[str]:
     """What is doubtful about a neutral: its age, and an expression where rest should be."""
     model = estimators().without_neutral
-    at_rest = dict(zip(ESTIMATED, model(np.array([[neutral.value(name) for name in model.inputs]], np.float32))[0], strict=True))
+    at_rest = dict(
+        zip(ESTIMATED, model(np.array([[neutral.value(name) for name in model.inputs]], np.float32))[0], strict=True)
+    )
     strength = at_rest["AU4"] + max(at_rest["AU6"], at_rest["AU7"]) + max(at_rest["AU9"], at_rest["AU10"])
     return baseline_doubts(neutral, float(strength), float(at_rest["AU12"]))

@@ -1,7 +1,7 @@
 """A person's own neutral: what their face (and voice) look like at rest.
 
-Faces differ more in shape than in expression, so every action unit is read as a change from the person's neutral. It comes from a
-rest clip, from the clip itself without any labels, or is absent; its kind is written into every result.
+Faces differ more in shape than in expression, so every action unit is read as a change from the person's neutral. It
+comes from a rest clip, from the clip itself without any labels, or is absent; its kind is written into every result.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 
 from painsense import face
 from painsense.errors import BaselineError
+from painsense.landmarks import BLENDSHAPES
 from painsense.output import write_together
 from painsense.tracks import FloatArray, Track, seconds_per_sample
 
@@ -26,7 +27,7 @@ PERCENTILE = 20  # first guess of rest: this far from the end opposite to where 
 MAX_YAW_DEG = 25.0  # frames turned further do not define anybody's neutral
 STALE_DAYS = 30  # a face changes (swelling, weight, a tube): beyond this a saved neutral is warned about
 MEASURES = tuple(column.name for column in face.GEOMETRY_COLUMNS + face.BLENDSHAPE_COLUMNS)
-_RISES = {measure.name: measure.rises for measure in face.GEOMETRY} | dict.fromkeys(face.BLENDSHAPES, 1)
+_RISES = {measure.name: measure.rises for measure in face.GEOMETRY} | dict.fromkeys(BLENDSHAPES, 1)
 
 
 @dataclass(frozen=True)
@@ -102,18 +103,20 @@ def from_rest(raw: Track, source: str, voice: dict[str, float] | None = None, fa
     values, seconds = _usable(raw)
     if seconds < MIN_USABLE_S:
         raise BaselineError(
-            f"baseline: needs at least {MIN_USABLE_S:g} s of usable face, got {seconds:.1f} s ({source}); record 5 to 10 s of "
-            "the person at rest, facing the camera in good light"
+            f"baseline: needs at least {MIN_USABLE_S:g} s of usable face, got {seconds:.1f} s ({source}); record 5 to "
+            "10 s of the person at rest, facing the camera in good light"
         )
     return _make("rest_clip", source, values, seconds, voice, face_model_sha256)
 
 
-def from_clip(raw: Track, source: str, voice: dict[str, float] | None = None, face_model_sha256: str = "") -> Baseline | None:
+def from_clip(
+    raw: Track, source: str, voice: dict[str, float] | None = None, face_model_sha256: str = ""
+) -> Baseline | None:
     """A neutral from the clip itself, without labels: the median over the quarter of its frames nearest to rest.
 
     Rest is guessed at measure by measure (the 20th percentile from the end that expression moves away from), then
-    the frames nearest to that guess are taken whole, so that the neutral is a face the person really showed. Pain that lasts all
-    through the clip cannot be seen against such a neutral. None with too little usable face.
+    the frames nearest to that guess are taken whole, so that the neutral is a face the person really showed. Pain
+    that lasts all through the clip cannot be seen against such a neutral. None with too little usable face.
     """
     values, seconds = _usable(raw)
     if seconds < MIN_USABLE_S:
@@ -138,10 +141,13 @@ def warnings(baseline: Baseline, pspi: float, smile: float) -> list[str]:
     found = []
     if baseline.kind == "saved" and baseline.age_days(now()) > STALE_DAYS:
         found.append(
-            f"the saved baseline is {baseline.age_days(now()):.0f} days old; faces change: record a new rest clip when you can"
+            f"the saved baseline is {baseline.age_days(now()):.0f} days old; faces change: record a new rest clip "
+            "when you can"
         )
     if baseline.kind != "auto" and (pspi > NOT_NEUTRAL_PSPI or smile > NOT_NEUTRAL_AU12):
-        what = "a smile" if smile > NOT_NEUTRAL_AU12 else f"an expression (PSPI about {pspi:.1f} against the average face)"
+        what = (
+            "a smile" if smile > NOT_NEUTRAL_AU12 else f"an expression (PSPI about {pspi:.1f} against the average face)"
+        )
         found.append(f"the baseline does not look neutral: it shows {what}; scores against it may be too low")
     return found
 

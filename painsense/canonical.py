@@ -53,7 +53,8 @@ class CanonicalFace:
 def align(points: FloatArray, canonical: CanonicalFace) -> tuple[FloatArray, npt.NDArray[np.float64]]:
     """Faces turned upright and scaled to the canonical face, and the rotation taken out.
 
-    Weighted orthogonal Procrustes analysis (Kabsch 1976, doi:10.1107/S0567739476001873) with scale, on the rigid points.
+    Weighted orthogonal Procrustes analysis (Kabsch 1976, doi:10.1107/S0567739476001873) with scale, on the rigid
+    points.
 
     Parameters
     ----------
@@ -83,7 +84,8 @@ def align(points: FloatArray, canonical: CanonicalFace) -> tuple[FloatArray, npt
 def pose_deg(points: FloatArray, canonical: CanonicalFace) -> FloatArray:
     """Head pose, ndarray [shape=(n, 3), degrees]: yaw, pitch, roll. For ``points`` see :func:`align`.
 
-    yaw > 0: the person turns to their own left; pitch > 0: looks up; roll > 0: tilts the head to their own left shoulder.
+    yaw > 0: the person turns to their own left; pitch > 0: looks up; roll > 0: tilts the head to their own left
+    shoulder.
     """
     return angles_deg(align(points, canonical)[1])
 
@@ -99,7 +101,7 @@ def angles_deg(rotation: npt.NDArray[np.float64]) -> FloatArray:
     level[:, 1] = sin[:, None] * rotation[:, 0] + cos[:, None] * rotation[:, 1]
     pitch = np.arctan2(-level[:, 2, 1], level[:, 1, 1])
     yaw = np.arctan2(level[:, 0, 2], level[:, 0, 0])
-    return np.degrees(np.stack([yaw, pitch, roll], axis=1)).astype(np.float32)
+    return np.asarray(np.degrees(np.stack([yaw, pitch, roll], axis=1)), np.float32)
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:

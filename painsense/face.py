@@ -47,7 +47,9 @@ def _ear(outer: int, upper: tuple[int, int], inner: int, lower: tuple[int, int])
     """Eye aspect ratio: lid opening over eye width."""
 
     def ratio(points: FloatArray) -> FloatArray:
-        opening = sum(np.linalg.norm(points[:, u] - points[:, low], axis=1) for u, low in zip(upper, lower, strict=True))
+        opening = sum(
+            np.linalg.norm(points[:, u] - points[:, low], axis=1) for u, low in zip(upper, lower, strict=True)
+        )
         return np.asarray(opening / (2 * np.linalg.norm(points[:, outer] - points[:, inner], axis=1)))
 
     return ratio
@@ -115,19 +117,21 @@ CAPTURE_COLUMNS = (
     Column("pitch_deg", "deg", "looking up (+) or down (-)", -90, 90),
     Column("roll_deg", "deg", "head tilted to the person's own left (+) or right (-) shoulder", -180, 180),
     Column("face_px", "px", "distance of the outer eye corners in the analysed picture", 0, None),
-    Column("presence", "1", "the landmark network's confidence that there is a face", 0, 1, "MediaPipe Face Landmarker"),
+    Column(
+        "presence", "1", "the landmark network's confidence that there is a face", 0, 1, "MediaPipe Face Landmarker"
+    ),
     Column("bright_level", "0-255", "luma of the brightest parts of the face (95th percentile)", 0, 255),
     Column("dark_level", "0-255", "luma of the darkest parts of the face (5th percentile)", 0, 255),
-    Column("sharpness", "1", "Laplacian energy over picture energy of the face", 0, None, "doi:10.1109/ICPR.2000.903548"),
+    Column(
+        "sharpness", "1", "Laplacian energy over picture energy of the face", 0, None, "doi:10.1109/ICPR.2000.903548"
+    ),
     Column("inside_share", "1", "share of the landmarks inside the picture", 0, 1),
     Column("other_face", "1", "size of the largest other face over the followed one", 0, None),
     Column("box_x_px", "px", "centre of the face, from the left of the analysed picture"),
     Column("box_y_px", "px", "centre of the face, from the top of the analysed picture"),
     Column("box_side_px", "px", "side of the square around the face", 0, None),
 )
-BLENDSHAPE_COLUMNS = tuple(
-    Column(name, "1", "MediaPipe blendshape", 0, 1, "arXiv:2309.05782") for name in BLENDSHAPES
-)
+BLENDSHAPE_COLUMNS = tuple(Column(name, "1", "MediaPipe blendshape", 0, 1, "arXiv:2309.05782") for name in BLENDSHAPES)
 #: columns of the raw face track made by :func:`measure`
 COLUMNS = CAPTURE_COLUMNS + GEOMETRY_COLUMNS + BLENDSHAPE_COLUMNS
 
@@ -256,7 +260,8 @@ def join(tracks: Sequence[Track]) -> Track:
 def jumps(track: Track, gates: Gates = GATES) -> BoolArray:
     """Where the followed face is suddenly elsewhere or of another size, ndarray [shape=(n,)]: True at the first frame.
 
-    Both from one frame to the next and across stretches without a face: geometry cannot tell whether it is the same person.
+    Both from one frame to the next and across stretches without a face: geometry cannot tell whether it is the same
+    person.
     """
     found = np.flatnonzero(np.isfinite(track.column("box_x_px")))
     x, y, side = (track.column(name)[found].astype(np.float64) for name in ("box_x_px", "box_y_px", "box_side_px"))
@@ -272,8 +277,8 @@ def jumps(track: Track, gates: Gates = GATES) -> BoolArray:
 def blinks(closed: BoolArray, time_s: TimeArray, longest_s: float = 0.5) -> tuple[BoolArray, BoolArray]:
     """Closed eyes split into blinks and AU43.
 
-    A blink lasts less than half a second; from then on closed eyes are AU43 (eyes closed), not AU45 (Prkachin & Solomon 2008,
-    doi:10.1016/j.pain.2008.04.010).
+    A blink lasts less than half a second; from then on closed eyes are AU43 (eyes closed), not AU45 (Prkachin &
+    Solomon 2008, doi:10.1016/j.pain.2008.04.010).
 
     Returns
     -------

@@ -1,7 +1,8 @@
 """Frames of a recording -> the landmarks of one person, frame by frame.
 
 The person is followed by geometry alone: where the face was tells where to look next. There is no face recognition, so
-whenever the face is lost and found elsewhere that is said (``target_jump``, see :mod:`painsense.face`), not smoothed over.
+whenever the face is lost and found elsewhere that is said (``target_jump``, see :mod:`painsense.face`), not smoothed
+over.
 """
 
 from __future__ import annotations
@@ -42,8 +43,8 @@ class Light:
     """What the pixels of a face say about light and focus.
 
     ``dark`` and ``bright`` are the 95th and 5th percentile of luma, 0-255: a face is too dark when even its brightest
-    parts are dark, whatever the colour of the skin. ``sharpness`` is the energy of the Laplacian over that of the picture
-    (after Pech-Pacheco et al. 2000, doi:10.1109/ICPR.2000.903548).
+    parts are dark, whatever the colour of the skin. ``sharpness`` is the energy of the Laplacian over that of the
+    picture (after Pech-Pacheco et al. 2000, doi:10.1109/ICPR.2000.903548).
     """
 
     dark: float

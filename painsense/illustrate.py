@@ -1,4 +1,4 @@
-"""Pictures for the report: the face at a peak as a mesh, upright and turned to the viewer, and the frame itself if asked."""
+"""Pictures for the report: the face at a peak as a mesh turned to the viewer, and the frame itself if asked for."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def peak(networks: FaceNetworks, image: Image, near: Square, time_s: float, incl
 
 
 def mesh_picture(aligned: np.ndarray) -> np.ndarray:
-    """An aligned mesh [shape=(468, 3)] as drawn from the front: ndarray [shape=(468, 2)], x right, y down, within -1..1."""
+    """An aligned mesh [shape=(468, 3)] seen from the front: ndarray [shape=(468, 2)], x right, y down, within -1..1."""
     flat = aligned[:, :2] * (1, -1)
     low, high = flat.min(axis=0), flat.max(axis=0)
     return np.asarray((flat - (low + high) / 2) / ((high - low).max() / 2), np.float32)

@@ -1,9 +1,9 @@
 """Frames -> 478 face landmarks, 52 blendshapes and head pose, by MediaPipe's networks run on LiteRT.
 
-Google's Face Landmarker bundle holds three small networks (Apache-2.0): a face detector, a landmark network and a blendshape
-network. This file is the glue between them: where to crop, how to turn the crop's points into the picture's points, and how
-to follow one person from frame to frame. MediaPipe's own runtime does the same but reports usage to Google, so it is only
-kept as a reference (:mod:`painsense.reference`).
+Google's Face Landmarker bundle holds three small networks (Apache-2.0): a face detector, a landmark network and a
+blendshape network. This file is the glue between them: where to crop, how to turn the crop's points into the
+picture's points, and how to follow one person from frame to frame. MediaPipe's own runtime does the same but reports
+usage to Google, so it is only kept as a reference (:mod:`painsense.reference`).
 
 Left and right are always the person's own. The picture must not be mirrored.
 
@@ -64,11 +64,11 @@ BLENDSHAPES: tuple[str, ...] = (
 #: the 146 landmarks the blendshape network reads (none on the nose wings or cheeks: hence no AU9 or AU6 from it)
 BLENDSHAPE_POINTS = np.array([
     0, 1, 4, 5, 6, 7, 8, 10, 13, 14, 17, 21, 33, 37, 39, 40, 46, 52, 53, 54, 55, 58, 61, 63, 65, 66, 67, 70, 78, 80, 81,
-    82, 84, 87, 88, 91, 93, 95, 103, 105, 107, 109, 127, 132, 133, 136, 144, 145, 146, 148, 149, 150, 152, 153, 154, 155,
-    157, 158, 159, 160, 161, 162, 163, 168, 172, 173, 176, 178, 181, 185, 191, 195, 197, 234, 246, 249, 251, 263, 267,
-    269, 270, 276, 282, 283, 284, 285, 288, 291, 293, 295, 296, 297, 300, 308, 310, 311, 312, 314, 317, 318, 321, 323,
-    324, 332, 334, 336, 338, 356, 361, 362, 365, 373, 374, 375, 377, 378, 379, 380, 381, 382, 384, 385, 386, 387, 388,
-    389, 390, 397, 398, 400, 402, 405, 409, 415, 454, 466, 468, 469, 470, 471, 472, 473, 474, 475, 476, 477,
+    82, 84, 87, 88, 91, 93, 95, 103, 105, 107, 109, 127, 132, 133, 136, 144, 145, 146, 148, 149, 150, 152, 153, 154,
+    155, 157, 158, 159, 160, 161, 162, 163, 168, 172, 173, 176, 178, 181, 185, 191, 195, 197, 234, 246, 249, 251, 263,
+    267, 269, 270, 276, 282, 283, 284, 285, 288, 291, 293, 295, 296, 297, 300, 308, 310, 311, 312, 314, 317, 318, 321,
+    323, 324, 332, 334, 336, 338, 356, 361, 362, 365, 373, 374, 375, 377, 378, 379, 380, 381, 382, 384, 385, 386, 387,
+    388, 389, 390, 397, 398, 400, 402, 405, 409, 415, 454, 466, 468, 469, 470, 471, 472, 473, 474, 475, 476, 477,
 ])  # fmt: skip
 
 
@@ -81,7 +81,8 @@ class Face:
     landmarks : ndarray [shape=(478, 3), float32]
         MediaPipe's units: x and y as shares of picture width and height, z in units of picture width (smaller: nearer).
     blendshapes : ndarray [shape=(52,), float32, 0-1], in the order of :data:`BLENDSHAPES`
-    pose_deg : ndarray [shape=(3,), float32, degrees], yaw, pitch, roll; signs as in :func:`painsense.canonical.pose_deg`
+    pose_deg : ndarray [shape=(3,), float32, degrees]
+        Yaw, pitch, roll; signs as in :func:`painsense.canonical.pose_deg`.
     presence : the landmark network's own confidence that there is a face in its crop, 0-1
     """
 
@@ -276,8 +277,8 @@ def full_view(image: Image) -> Square:
 def search(networks: FaceNetworks, image: Image, hard: bool = True) -> list[Tracked]:
     """Faces in the picture that the landmark network confirms.
 
-    With ``hard``, tries until there is one: upright, enlarged, turned, turned and enlarged. People in bed lie tilted and far
-    from the camera; the detector knows upright faces of at least a tenth of its view.
+    With ``hard``, tries until there is one: upright, enlarged, turned, turned and enlarged. People in bed lie tilted
+    and far from the camera; the detector knows upright faces of at least a tenth of its view.
     """
     views = ((full_view(image),), *(_search_views(image.shape[1], image.shape[0]) if hard else ()))
     for group in views:
@@ -347,7 +348,9 @@ def _merge(
     merged = []
     while len(remaining):
         best = remaining[0]
-        sides = np.minimum(right_bottom[best], right_bottom[remaining]) - np.maximum(left_top[best], left_top[remaining])
+        sides = np.minimum(right_bottom[best], right_bottom[remaining]) - np.maximum(
+            left_top[best], left_top[remaining]
+        )
         shared = np.prod(np.maximum(sides, 0), axis=1)
         same = shared / (area[best] + area[remaining] - shared) > OVERLAP
         same[0] = True
@@ -404,7 +407,7 @@ _local = threading.local()
 
 
 def thread_networks(face_model: Path | None = None) -> FaceNetworks:
-    """This thread's networks, loaded at first use."""
+    """The calling thread's own networks, loaded at first use."""
     loaded: dict[Path | None, FaceNetworks] = getattr(_local, "networks", None) or {}
     if face_model not in loaded:
         loaded[face_model] = FaceNetworks(face_model)

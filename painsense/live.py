@@ -22,7 +22,8 @@ LOOK_BACK_S = 1.0  # long enough to tell closed eyes from a blink
 class Moment:
     """What one live frame shows.
 
-    ``pspi``, ``low`` and ``high`` are None and ``action_units`` empty where the frame cannot be used; ``reasons`` say why.
+    ``pspi``, ``low`` and ``high`` are None and ``action_units`` empty where the frame cannot be used; ``reasons`` say
+    why.
     """
 
     time_s: float
@@ -94,7 +95,9 @@ class Live:
         raw = face.join(self._rows) if self._rows else None
         voice = self._voice.finish() if self._voice else None
         neutral = self._neutral
-        stamp = BaselineStamp("rest_clip", neutral.source, None, neutral.frames) if neutral else BaselineStamp("none", "")
+        stamp = (
+            BaselineStamp("rest_clip", neutral.source, None, neutral.frames) if neutral else BaselineStamp("none", "")
+        )
         times = raw.time_s if raw is not None else np.zeros(0)
         period = sample_period_s(times)
         summed = MediaSummary(
@@ -109,7 +112,8 @@ class Live:
             has_audio=voice is not None,
             audio_start_s=float(voice.time_s[0]) if voice is not None and len(voice) else None,
         )
-        return assemble(summed, self._analyzer.software(), raw, voice, neutral, stamp, [])
+        analyzer = self._analyzer
+        return assemble(summed, analyzer.software(), analyzer.settings.modalities, raw, voice, neutral, stamp, [])
 
 
 def _moment(seen: Track) -> Moment:

@@ -1,7 +1,7 @@
 """The whole flow on one page: a recording in, a Report out.
 
-media -> landmarks -> face -> action units, and media -> voice; then windows, verdict, report. The picture is cut into fixed
-segments of media time with a short run-in each, so that threads can share the work without changing the result.
+media -> landmarks -> face -> action units, and media -> voice; then windows, verdict, report. The picture is cut into
+fixed segments of media time with a short run-in each, so that threads can share the work without changing the result.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import dataclasses
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -44,6 +44,9 @@ MODALITIES = ("face", "voice")
 SEGMENTS = 16  # a recording is cut into about this many segments ...
 SEGMENT_S = (2.5, 10.0)  # ... of at least and at most this length
 RUN_IN_S = 0.25  # frames before a segment that let the crop settle; after two of them it differs by less than a pixel
+NO_NEUTRAL = (
+    "compared with the average face, whose PSPI can be several points off: record the person at rest if you can"
+)
 MAX_SIDE_PX = 1280  # larger frames are scaled down while decoding: the landmark network sees 256 pixels of a face
 
 Progress = Callable[[float, float], None]
@@ -79,7 +82,9 @@ class Settings:
     def __post_init__(self) -> None:
         unknown = set(self.modalities) - set(MODALITIES)
         if unknown or not self.modalities:
-            raise ValueError(f"modalities: expected some of {', '.join(MODALITIES)}, got {', '.join(self.modalities) or 'none'}")
+            raise ValueError(
+                f"modalities: expected some of {', '.join(MODALITIES)}, got {', '.join(self.modalities) or 'none'}"
+            )
         if self.fps is not None and not self.fps > 0:
             raise ValueError(f"fps: expected a number above 0, got {self.fps}")
         if self.person != "largest" and not (isinstance(self.person, int) and self.person >= 1):
@@ -88,7 +93,7 @@ class Settings:
             raise ValueError(f'face_engine: expected "litert" or "mediapipe", got {self.face_engine!r}')
 
 
-def analyze(path: str | Path, settings: Settings = Settings(), *, progress: Progress | None = None) -> Report:  # noqa: B008
+def analyze(path: str | Path, settings: Settings = Settings(), *, progress: Progress | None = None) -> Report:
     """Score one recording. For many, an :class:`Analyzer` saves the loading.
 
     Parameters
@@ -117,7 +122,7 @@ def analyze(path: str | Path, settings: Settings = Settings(), *, progress: Prog
 
 def make_baseline(
     rest_clip: str | Path,
-    settings: Settings = Settings(),  # noqa: B008
+    settings: Settings = Settings(),
     progress: Progress | None = None,
 ) -> Baseline:
     """A person's neutral from a recording at rest; see :meth:`Analyzer.make_baseline`."""
@@ -131,7 +136,7 @@ class Analyzer:
     Use it as a context manager, or call :meth:`close`.
     """
 
-    def __init__(self, settings: Settings = Settings()) -> None:  # noqa: B008
+    def __init__(self, settings: Settings = Settings()) -> None:
         self.settings = settings
         self._face_model = assets.face_model(settings.face_model) if "face" in settings.modalities else None
         if settings.provider == "cpu":
@@ -161,7 +166,16 @@ class Analyzer:
         clip = media.open_media(Path(path))
         raw, voice = self._tracks(clip, progress)
         neutral, stamp, doubts = self._neutral(clip, raw)
-        report = assemble(_media_summary(clip), self.software(), raw, voice, neutral, stamp, [*clip.warnings, *doubts])
+        report = assemble(
+            _media_summary(clip),
+            self.software(),
+            self.settings.modalities,
+            raw,
+            voice,
+            neutral,
+            stamp,
+            [*clip.warnings, *doubts],
+        )
         pictures = self._pictures(clip, raw, report.peaks)
         triangles = thread_networks(self.settings.face_model).canonical.triangles if pictures else None
         return dataclasses.replace(report, pictures=pictures, mesh_triangles=triangles)
@@ -207,7 +221,9 @@ class Analyzer:
         return raw, voice
 
     def _voice(self, clip: Media, course: _Course, alone: bool) -> Track:
-        from painsense.voice import VoiceStream  # librosa takes its time to load: let it, while the picture is worked on
+        from painsense.voice import (
+            VoiceStream,  # librosa takes its time to load: let it, while the picture is worked on
+        )
 
         stream = VoiceStream()
         for start_s, samples in media.read_audio(clip):
@@ -218,8 +234,9 @@ class Analyzer:
     def _face(self, clip: Media, video: VideoInfo, course: _Course) -> Track:
         """Segments are measured side by side and joined in order.
 
-        A segment that starts among several faces picks one without knowing whom the earlier ones followed. Where it picked
-        another, it is measured once more, starting from the right one: so the answer does not depend on who is first.
+        A segment that starts among several faces picks one without knowing whom the earlier ones followed. Where it
+        picked another, it is measured once more, starting from the right one: so the answer does not depend on who is
+        first.
         """
         chosen = _thinned(video.time_s, self.settings.fps)
         segments = _segments(video.time_s, clip.duration_s)
@@ -235,8 +252,9 @@ class Analyzer:
         raw = face.join(tracks)
         if len(raw) == 0:
             raise MediaError(
-                f"{clip.path.name}: expected pictures, but not one of {len(video.time_s)} could be decoded; the file is damaged "
-                "or its codec unknown: convert it to H.264 in mp4, or score the voice alone with --modalities voice"
+                f"{clip.path.name}: expected pictures, but not one of {len(video.time_s)} could be decoded; the file "
+                "is damaged or its codec unknown: convert it to H.264 in mp4, or score the voice alone with "
+                "--modalities voice"
             )
         bits = raw.reason_bits.copy()
         bits[face.jumps(raw)] |= face.BIT["target_jump"]
@@ -277,26 +295,25 @@ class Analyzer:
 
     def _neutral(self, clip: Media, raw: Track | None) -> tuple[Baseline | None, BaselineStamp, list[str]]:
         """The neutral, how the report names it, and what is doubtful about it."""
-        wanted = self.settings.baseline
-        still = clip.video is not None and clip.video.still
-        if raw is None or wanted == "none":
-            return None, BaselineStamp("none", ""), []
+        wanted, none = self.settings.baseline, BaselineStamp("none", "")
+        if raw is None:
+            return None, none, []
+        if wanted == "none":
+            return None, none, [NO_NEUTRAL]
         if wanted == "auto":
-            neutral = None if still else baseline.from_clip(raw, clip.path.name)
-            if neutral is None:
-                return None, BaselineStamp("none", ""), [
-                    "no automatic baseline: a single picture shows no rest"
-                    if still
-                    else f"no automatic baseline: less than {baseline.MIN_USABLE_S:g} s of usable face; compared with the average face"
-                ]
-            return neutral, BaselineStamp("auto", neutral.source, None, neutral.frames), []
+            if clip.video is not None and clip.video.still:  # the verdict says what a single picture cannot tell
+                return None, none, []
+            neutral = baseline.from_clip(raw, clip.path.name)
+            if neutral is not None:
+                return neutral, BaselineStamp("auto", neutral.source, None, neutral.frames), []
+            return None, none, [f"less than {baseline.MIN_USABLE_S:g} s of usable face for a baseline: {NO_NEUTRAL}"]
         path = Path(wanted)
         neutral = Baseline.load(path) if path.suffix == ".json" else self.make_baseline(path)
-        stamp = BaselineStamp(neutral.kind, neutral.source, neutral.created if neutral.kind == "saved" else None, neutral.frames)
         doubts = action_units.baseline_warnings(neutral)
         if neutral.face_model_sha256 not in ("", self.face_sha256):
             doubts.append("the saved baseline was made with other face networks: make it anew with painsense baseline")
-        return neutral, stamp, doubts
+        created = neutral.created if neutral.kind == "saved" else None
+        return neutral, BaselineStamp(neutral.kind, neutral.source, created, neutral.frames), doubts
 
     def software(self) -> Software:
         """What computes the results, for their stamp."""
@@ -309,7 +326,9 @@ class Analyzer:
             provider=self.provider,
             # what can change a result, and no path of this machine
             settings={
-                "baseline": settings.baseline if settings.baseline in ("auto", "none") else Path(settings.baseline).name,
+                "baseline": settings.baseline
+                if settings.baseline in ("auto", "none")
+                else Path(settings.baseline).name,
                 "modalities": list(settings.modalities),
                 "fps": settings.fps,
                 "person": settings.person,
@@ -334,6 +353,7 @@ class Analyzer:
 def assemble(
     summed: MediaSummary,
     software: Software,
+    modalities: Sequence[str],
     raw: Track | None,
     voice: Track | None,
     neutral: Baseline | None,
@@ -343,7 +363,6 @@ def assemble(
     """The report on a recording from its tracks: the part of the flow that recorded and live analysis share."""
     speaking = face.speaking(raw, voice) if raw is not None and voice is not None else None
     seen = action_units.estimate_track(raw, neutral, speaking) if raw is not None else None
-    modalities = tuple(str(name) for name in software.settings["modalities"])
     reasons = verdict.missing_evidence(seen, summed, modalities)
     peaks = verdict.peaks(seen) if seen is not None and not reasons else []
     return Report(
@@ -433,7 +452,11 @@ def _voice_at_rest(voice: Track | None) -> dict[str, float]:
     if voice is None:
         return {}
     use = voice.valid & (voice.column("voiced") > 0.5)
-    medians = {name: np.nanmedian(voice.column(name)[use]) for name in voice.names if np.isfinite(voice.column(name)[use]).any()}
+    medians = {
+        name: np.nanmedian(voice.column(name)[use])
+        for name in voice.names
+        if np.isfinite(voice.column(name)[use]).any()
+    }
     return {name: round(float(value), 6) for name, value in medians.items()}
 
 

@@ -83,8 +83,8 @@ class Track:
 
     @property
     def valid(self) -> BoolArray:
-        """ndarray [shape=(n,), bool]: no blocking reason stands against the sample."""
-        return (self.reason_bits & reason_mask(self.reasons)) == 0
+        """Ndarray [shape=(n,), bool]: no blocking reason stands against the sample."""
+        return np.asarray((self.reason_bits & reason_mask(self.reasons)) == 0)
 
     def column(self, name: str) -> FloatArray:
         """The values of one column, ndarray [shape=(n,)]. KeyError when there is none of that name."""
@@ -94,8 +94,8 @@ class Track:
             raise KeyError(f"{self.modality}: no column {name!r}; there are {', '.join(self.names)}") from None
 
     def has_reason(self, code: str) -> BoolArray:
-        """ndarray [shape=(n,), bool]: where the reason ``code`` was given."""
-        return (self.reason_bits & np.uint32(1 << reason_index(self.reasons, code))) != 0
+        """Ndarray [shape=(n,), bool]: where the reason ``code`` was given."""
+        return np.asarray((self.reason_bits & np.uint32(1 << reason_index(self.reasons, code))) != 0)
 
     def reason_text(self, index: int) -> str:
         """The reason codes of one sample, joined by spaces; empty when there is none."""
@@ -127,4 +127,4 @@ def seconds_per_sample(time_s: TimeArray, limit: float = 3.0) -> TimeArray:
     if len(time_s) < 2:
         return np.zeros(len(time_s))
     steps = np.append(np.diff(time_s), period)
-    return np.minimum(steps, limit * period)
+    return np.asarray(np.minimum(steps, limit * period))

@@ -1,4 +1,4 @@
-"""Tracks -> what can be said about the clip: PSPI summary, windows, peaks, coverage, and whether there is evidence enough.
+"""Tracks -> what can be said about the clip: PSPI summary, windows, peaks, coverage, and whether that is enough.
 
 The thresholds are proposals, stated in every report and in ``docs/report.md``; none is clinically validated.
 """
@@ -12,7 +12,7 @@ import numpy as np
 
 from painsense import action_units, face, windows
 from painsense.report import MediaSummary, Peak, PspiSummary, Quality, Window
-from painsense.tracks import Track, TimeArray, seconds_per_sample
+from painsense.tracks import TimeArray, Track, seconds_per_sample
 from painsense.windows import Windows
 
 SMOOTH_S = 0.5  # a peak is held at least about this long; single frames are not reported as peaks
@@ -223,11 +223,17 @@ def _face_warnings(seen: Track, media: MediaSummary, share: float) -> list[str]:
     if others_s > 0:
         found.append(f"another face was in the picture for {others_s:.1f} s; choose whom to follow with --person N")
     if share < EVIDENCE.doubtful_share and not media.still:
-        found.append(f"the face could be used for only {share:.0%} of the recording: what happened in the rest is not known")
+        found.append(
+            f"the face could be used for only {share:.0%} of the recording: what happened in the rest is not known"
+        )
     if media.fps is not None and LEAST_FPS <= media.fps < LOW_FPS:
-        found.append(f"{media.fps:.0f} pictures a second: blinks and closed eyes cannot be told apart well below {LOW_FPS:.0f}")
+        found.append(
+            f"{media.fps:.0f} pictures a second: blinks and closed eyes cannot be told apart well below {LOW_FPS:.0f}"
+        )
     if media.still:
-        found.append("a single picture: nothing can be said about the course over time, and it is compared with the average face")
+        found.append(
+            "a single picture: nothing can be said about the course over time, and it is compared with the average face"
+        )
     return found
 
 

@@ -29,8 +29,8 @@ def grid(duration_s: float) -> Windows:
     if duration_s <= 0:
         return Windows(np.zeros(0), np.zeros(0))
     count = max(1, int(np.floor((duration_s - LENGTH_S) / STEP_S + 1e-6)) + 1)
-    start = np.arange(count) * STEP_S
-    return Windows(start, np.minimum(start + LENGTH_S, duration_s))
+    start = np.arange(count, dtype=np.float64) * STEP_S
+    return Windows(start, np.asarray(np.minimum(start + LENGTH_S, duration_s), np.float64))
 
 
 def usable_share(track: Track, windows: Windows, also: BoolArray | None = None) -> TimeArray:

@@ -43,7 +43,9 @@ def test_pspi_needs_au4_and_one_of_each_pair() -> None:
 @pytest.fixture
 def neutral() -> Baseline:
     at_rest = dict.fromkeys(baseline.MEASURES, 0.3)
-    return Baseline("rest_clip", "rest.mp4", "2026-01-01T00:00:00+00:00", 100, 4.0, at_rest, dict.fromkeys(at_rest, 0.01))
+    return Baseline(
+        "rest_clip", "rest.mp4", "2026-01-01T00:00:00+00:00", 100, 4.0, at_rest, dict.fromkeys(at_rest, 0.01)
+    )
 
 
 def raw_track(neutral: Baseline, seconds: float = 2.0, **changes: float) -> Track:
@@ -69,7 +71,8 @@ def test_at_the_neutral_nothing_is_active(neutral: Baseline) -> None:
 @pytest.mark.parametrize(
     ("name", "changes"),
     [
-        ("AU12", {"mouthSmileLeft": 0.6, "mouthSmileRight": 0.6, "mouth_width": 0.06, "mouth_corner_to_eye_right": -0.07,
+        ("AU12", {"mouthSmileLeft": 0.6, "mouthSmileRight": 0.6, "mouth_width": 0.06, "mouth_corner_to_eye_right":
+        -0.07,
                   "mouth_corner_to_eye_left": -0.07}),
         ("AU26", {"jawOpen": 0.4, "lip_gap": 0.12, "chin_to_nose": 0.15}),
     ],

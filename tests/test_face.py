@@ -19,7 +19,9 @@ def canonical() -> CanonicalFace:
     return CanonicalFace.from_bundle(assets.read_face_model()["geometry_pipeline_metadata_landmarks.binarypb"])
 
 
-def frames_of(canonical: CanonicalFace, n: int = 4, scale: float = 10.0, centre: tuple[float, float] = (320, 180)) -> Frames:
+def frames_of(
+    canonical: CanonicalFace, n: int = 4, scale: float = 10.0, centre: tuple[float, float] = (320, 180)
+) -> Frames:
     """The canonical face, frontal, well lit, ``n`` times."""
     points = np.zeros((N_LANDMARKS, 3))
     points[:468] = canonical.points_cm * (scale, -scale, -scale)
@@ -94,7 +96,7 @@ def test_a_good_frame_has_no_reason(canonical: CanonicalFace) -> None:
 )
 def test_capture_faults_are_named(canonical: CanonicalFace, change: dict[str, float], reason: str) -> None:
     frames = frames_of(canonical)
-    (field, value), = change.items()
+    ((field, value),) = change.items()
     broken = dataclasses.replace(frames, **{field: np.full(len(frames.time_s), value, np.float32)})
     track = face.measure(broken, canonical)
     assert not track.valid.any()
@@ -123,7 +125,10 @@ def test_no_face_is_missing_not_zero(canonical: CanonicalFace) -> None:
     frames = frames_of(canonical)
     nan = np.full(4, np.nan, np.float32)
     lost = dataclasses.replace(
-        frames, presence=nan, points_px=np.full_like(frames.points_px, np.nan), blendshapes=np.full((4, 52), np.nan, np.float32)
+        frames,
+        presence=nan,
+        points_px=np.full_like(frames.points_px, np.nan),
+        blendshapes=np.full((4, 52), np.nan, np.float32),
     )
     track = face.measure(lost, canonical)
     assert track.has_reason("no_face").all()

@@ -42,7 +42,7 @@ def test_detect_gives_mediapipes_units(talker: Image) -> None:
     found = landmarks.detect(talker)
     assert found is not None
     assert found.landmarks.shape == (478, 3)
-    assert 0 < found.landmarks[:, :2].min() and found.landmarks[:, :2].max() < 1
+    assert found.landmarks[:, :2].min() > 0 and found.landmarks[:, :2].max() < 1
     assert found.blendshapes.shape == (52,)
     assert found.presence > 0.9
     assert np.abs(found.pose_deg).max() < 20

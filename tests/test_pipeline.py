@@ -12,7 +12,6 @@ import pytest
 from painsense.errors import BaselineError, MediaError, ProviderError
 from painsense.pipeline import Analyzer, Settings, analyze
 from painsense.report import Report
-from tests import clips
 
 FACE = Settings(modalities=("face",))
 
@@ -32,7 +31,8 @@ def truth(sample_clip: Path) -> dict[str, np.ndarray]:
     with open(sample_clip.with_name("episode.truth.csv"), encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     return {
-        name: np.array([row[name] if name == "phase" else float(row[name] or "nan") for row in rows]) for name in rows[0]
+        name: np.array([row[name] if name == "phase" else float(row[name] or "nan") for row in rows])
+        for name in rows[0]
     }
 
 
@@ -47,7 +47,9 @@ def test_pspi_follows_the_truth(sample: Report, truth: dict[str, np.ndarray]) ->
     measured = sample.tracks["face"].column("pspi")
     usable = np.isfinite(measured)
     assert np.corrcoef(measured[usable], truth["pspi"][usable])[0, 1] > 0.9
-    inside = (sample.tracks["face"].column("pspi_low") <= truth["pspi"]) & (truth["pspi"] <= sample.tracks["face"].column("pspi_high"))
+    inside = (sample.tracks["face"].column("pspi_low") <= truth["pspi"]) & (
+        truth["pspi"] <= sample.tracks["face"].column("pspi_high")
+    )
     assert inside[usable].mean() > 0.8
 
 
@@ -203,9 +205,7 @@ def test_rest_clip_and_saved_file_give_the_same_numbers(shared_data: Path, tmp_p
     by_file = analyze(clip, dataclasses.replace(FACE, baseline=tmp_path / "person.json"))
     assert (by_clip.baseline.kind, by_file.baseline.kind) == ("rest_clip", "saved")
     assert by_file.baseline.source == "baseline.mp4"
-    np.testing.assert_allclose(
-        by_clip.tracks["face"].column("pspi"), by_file.tracks["face"].column("pspi"), atol=2e-3
-    )
+    np.testing.assert_allclose(by_clip.tracks["face"].column("pspi"), by_file.tracks["face"].column("pspi"), atol=2e-3)
 
 
 def test_no_baseline_has_a_wider_interval(shared_data: Path) -> None:
@@ -249,7 +249,9 @@ def test_settings_refuse_what_makes_no_sense(arguments: dict[str, object], messa
         Settings(**arguments)  # type: ignore[arg-type]
 
 
-def test_a_failed_clip_does_not_harm_the_next(analyzer: Analyzer, sample: Report, sample_clip: Path, tmp_path: Path) -> None:
+def test_a_failed_clip_does_not_harm_the_next(
+    analyzer: Analyzer, sample: Report, sample_clip: Path, tmp_path: Path
+) -> None:
     (tmp_path / "empty.mp4").touch()
     with pytest.raises(MediaError):
         analyzer.analyze(tmp_path / "empty.mp4")

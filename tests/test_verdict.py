@@ -77,7 +77,9 @@ def test_at_most_five_peaks() -> None:
     assert len(verdict.peaks(seen(np.asarray(pspi)))) == verdict.PEAKS
 
 
-@pytest.mark.parametrize(("usable_s", "reasons"), [(20, []), (6, []), (4, ["too_little_face", "no_face"]), (0, ["no_face"])])
+@pytest.mark.parametrize(
+    ("usable_s", "reasons"), [(20, []), (6, []), (4, ["too_little_face", "no_face"]), (0, ["no_face"])]
+)
 def test_evidence_of_a_20_s_clip(usable_s: int, reasons: list[str]) -> None:
     bits = np.full(20 * FPS, face.BIT["no_face"], np.uint32)
     bits[: usable_s * FPS] = 0
@@ -95,7 +97,13 @@ def test_a_window_needs_sixty_percent() -> None:
     bits = np.zeros(4 * FPS, np.uint32)
     bits[25:75] = face.BIT["turned_away"]  # 1 s to 3 s
     results = verdict.window_results(seen(np.full(4 * FPS, 2.0), bits), None, windows.grid(4.0))
-    assert [(w.start_s, w.valid) for w in results] == [(0.0, False), (0.5, False), (1.0, False), (1.5, False), (2.0, False)]
+    assert [(w.start_s, w.valid) for w in results] == [
+        (0.0, False),
+        (0.5, False),
+        (1.0, False),
+        (1.5, False),
+        (2.0, False),
+    ]
     assert all(w.pspi is None and "turned_away" in w.reasons for w in results)
     bits[:] = 0
     bits[:20] = face.BIT["turned_away"]

@@ -2,9 +2,9 @@
 
     python -m training.fit_action_units --head FaceXModel --out painsense/weights
 
-Draws random people with random expressions (:mod:`training.simulate.faces`), measures them with painsense's own landmark
-networks and geometry, fits a ridge regression with and without the person's neutral, tests it on people it has not seen,
-and writes ``action_units.json`` with its line in the manifest. The same seed gives the same weights.
+Draws random people with random expressions (:mod:`training.simulate.faces`), measures them with painsense's own
+landmark networks and geometry, fits a ridge regression with and without the person's neutral, tests it on people it
+has not seen, and writes ``action_units.json`` with its line in the manifest. The same seed gives the same weights.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ FOLDS = 5
 TARGETS = (*ESTIMATED, "AU43")
 
 
-def measure_faces(head: Head, seed: int, n_heads: int, per_head: int) -> Iterator[tuple[FloatArray, FloatArray, int, bool]]:
+def measure_faces(
+    head: Head, seed: int, n_heads: int, per_head: int
+) -> Iterator[tuple[FloatArray, FloatArray, int, bool]]:
     """(face measures, true intensities, person, is it the neutral) of each rendered face that is usable."""
     networks = FaceNetworks()
     for image, truth, person, is_neutral in faces(head, np.random.default_rng(seed), n_heads, per_head):
@@ -77,7 +79,9 @@ def choose_penalty(x: FloatArray, y: FloatArray, person: npt.NDArray[np.int64]) 
 def pspi_of(y: FloatArray) -> FloatArray:
     """PSPI of intensities in the order of TARGETS; AU43 counts as shut from 3 on."""
     of = {name: y[:, k] for k, name in enumerate(TARGETS)}
-    return np.asarray(of["AU4"] + np.maximum(of["AU6"], of["AU7"]) + np.maximum(of["AU9"], of["AU10"]) + (of["AU43"] >= 3))
+    return np.asarray(
+        of["AU4"] + np.maximum(of["AU6"], of["AU7"]) + np.maximum(of["AU9"], of["AU10"]) + (of["AU43"] >= 3)
+    )
 
 
 def fit_case(
@@ -147,9 +151,14 @@ def main() -> None:
         "people": len(people),
         "faces": int(keep.sum()),
         "seed": options.seed,
-        "open_eye": float(np.round(np.median(x[neutral][:, [MEASURES.index(f"eye_opening_{s}") for s in ("right", "left")]]), 4)),
+        "open_eye": float(
+            np.round(np.median(x[neutral][:, [MEASURES.index(f"eye_opening_{s}") for s in ("right", "left")]]), 4)
+        ),
     }
-    metrics: dict[str, object] = {"people_tested": len(np.unique(person[keep][tested])), "faces_tested": int(tested.sum())}
+    metrics: dict[str, object] = {
+        "people_tested": len(np.unique(person[keep][tested])),
+        "faces_tested": int(tested.sum()),
+    }
     for case, values in (("with_neutral", change), ("without_neutral", x[keep])):
         content[case], metrics[case] = fit_case(values, y[keep], person[keep], tested, case == "with_neutral")
     content["metrics"] = metrics

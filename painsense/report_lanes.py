@@ -1,0 +1,278 @@
+"""The timeline of the HTML report: its lanes from top to bottom, and the numbers the cursor reads out.
+
+PSPI with its band, remarks, a heat strip of action units, then the voice. All lanes share one axis of time; a stretch
+that is uncertain or could not be used is hatched, with the reason in words.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from painsense import report_timeline as tl
+from painsense import words
+from painsense.report import Report
+from painsense.tracks import Column, Track, reason_index
+
+#: Heights of the drawings in their own units: 100 a point of PSPI, 100 a row of a strip, 100 a voice curve
+PSPI_UNIT, ROW, VOICE = 100, 100, 100
+#: The axis of PSPI ends here when the recording stays below, else at 16
+SMALL_AXIS, FULL_AXIS = 8.0, 16.0
+#: Reasons of the voice that are no failure of the recording: nobody made a sound
+QUIET = frozenset({"silent", "unvoiced"})
+
+
+@dataclass(frozen=True)
+class Area:
+    """A hatched stretch, in percent of the width. ``kind``: "uncertain" or "unusable"."""
+
+    x: float
+    width: float
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One part of the timeline: SVG paths with their CSS classes in a drawing ``height`` units high.
+
+    ``name`` chooses the look; ``rows`` are (name, words) of the rows of a part that has several;
+    ``top`` and ``bottom`` are the ends of the axis in words; ``areas`` are hatched.
+    """
+
+    name: str
+    label: str
+    note: str
+    height: int
+    paths: tuple[tuple[str, str], ...]
+    description: str
+    top: str = ""
+    bottom: str = ""
+    rows: tuple[tuple[str, str], ...] = ()
+    areas: tuple[Area, ...] = ()
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """Everything the timeline draws. ``marks``: (x in percent, number of the peak); ``ticks``: (x, label)."""
+
+    lanes: tuple[Lane, ...]
+    ticks: tuple[tuple[float, str], ...]
+    marks: tuple[tuple[float, int], ...]
+    above_3: float | None
+    bin_s: float | None
+    has_uncertain: bool
+    has_unusable: bool
+    data: dict[str, Any]
+
+
+def timeline(report: Report) -> Timeline | None:
+    """The timeline of a recording; None when nothing was measured over time."""
+    face, voice = report.tracks.get("face"), report.tracks.get("voice")
+    ends = [track.time_s[-1] for track in (face, voice) if track is not None and len(track)]
+    if not ends:
+        return None
+    end_s = max(report.media.duration_s, *(float(end) for end in ends), 1e-3)
+    lanes, data = list[Lane](), dict[str, Any](end=end_s)
+    above_3, bin_s = None, None
+    if face is not None and len(face):
+        units = tl.unit_names(face)
+        found = tl.points(face, ("pspi", "pspi_low", "pspi_high", *units), end_s)
+        areas = _areas(found, face, end_s)
+        if "pspi" in found.mean:
+            lane, axis = _pspi_lane(found, areas, end_s)
+            lanes.append(lane)
+            above_3 = round(100 * (1 - words.CLEAR_PSPI / axis), 2)
+        lost = tuple(area for area in areas if area.kind == "unusable")
+        more = (_remark_lane(found, end_s), _heat_lane(found, units, lost, end_s))
+        lanes += [lane for lane in more if lane is not None]
+        data["face"] = _face_data(found, units, face)
+        bin_s = float(found.end_s[0] - found.start_s[0]) if found.binned else None
+    if voice is not None and len(voice):
+        heard = _heard(voice)
+        found = tl.points(heard, heard.names, end_s)
+        lanes += _voice_lanes(found, heard, end_s)
+        data["voice"] = _voice_data(found, heard)
+    kinds = {area.kind for lane in lanes for area in lane.areas}
+    distance = tl.tick_step_s(end_s)
+    ticks = [k * distance for k in range(math.floor(end_s / distance + 1e-9) + 1)]
+    return Timeline(
+        lanes=tuple(lanes),
+        ticks=tuple((_percent(at_s, end_s), words.clock(at_s, int(distance < 1))) for at_s in ticks),
+        marks=tuple((_percent(peak.time_s, end_s), k) for k, peak in enumerate(report.peaks, 1)),
+        above_3=above_3,
+        bin_s=bin_s,
+        has_uncertain="uncertain" in kinds,
+        has_unusable="unusable" in kinds,
+        data=data,
+    )
+
+
+def _percent(seconds: float, end_s: float) -> float:
+    return round(min(max(100 * seconds / end_s, 0.0), 100.0), 3)
+
+
+def _areas(found: tl.Points, track: Track, end_s: float) -> tuple[Area, ...]:
+    """The stretches to be hatched."""
+    return tuple(
+        Area(
+            x=_percent(s.start_s, end_s),
+            width=_percent(s.seconds, end_s),
+            kind="unusable" if s.state == tl.UNUSABLE else "uncertain",
+            text=f"{words.clock(s.start_s)} to {words.clock(s.end_s)}: {tl.stretch_text(s, track)}",
+        )
+        for s in tl.stretches(found)
+    )
+
+
+def _pspi_lane(found: tl.Points, areas: tuple[Area, ...], end_s: float) -> tuple[Lane, float]:
+    """The curve of PSPI with its band, and where its axis ends."""
+    mean, high = found.mean["pspi"], found.high["pspi"]
+    top = np.concatenate([high, found.mean.get("pspi_high", high)])
+    axis = SMALL_AXIS if np.max(top, initial=0.0, where=np.isfinite(top)) <= SMALL_AXIS else FULL_AXIS
+    scale = tl.Scale(end_s, 0.0, axis, int(axis) * PSPI_UNIT)
+    paths = []
+    if "pspi_low" in found.mean and "pspi_high" in found.mean:
+        paths.append(("band", tl.band(found, found.mean["pspi_low"], found.mean["pspi_high"], scale)))
+    if found.binned:
+        paths.append(("most", tl.curve(found, high, scale)))
+    paths.append(("mean", tl.curve(found, mean, scale)))
+    there = np.isfinite(mean)
+    said = f"PSPI over time, from {mean[there].min():.1f} to {high[there].max():.1f}" if there.any() else "PSPI: none"
+    note = "of 16" if axis == FULL_AXIS else f"0 to {axis:.0f}, of 16"
+    height = int(axis) * PSPI_UNIT
+    return Lane("pspi", "PSPI", note, height, tuple(paths), said, f"{axis:.0f}", "0", areas=areas), axis
+
+
+def _remark_lane(found: tl.Points, end_s: float) -> Lane | None:
+    """Speaking, blinks, jumps and other faces, a row each as far as they occur."""
+    codes = [code for code in tl.REMARKS if found.said(code).any()]
+    if not codes:
+        return None
+    scale = tl.Scale(end_s, 0, 1, ROW)
+    paths = tuple(
+        (f"remark {code}", tl.bars(found, found.said(code), scale, k * ROW + ROW // 6, ROW * 2 // 3))
+        for k, code in enumerate(codes)
+    )
+    rows = tuple(("", words.reason_words(code).label) for code in codes)
+    said = "Remarks over time, a row each: " + ", ".join(label for _, label in rows)
+    return Lane("remarks", "", "", ROW * len(rows), paths, said, rows=rows)
+
+
+def _heat_lane(found: tl.Points, units: list[str], areas: tuple[Area, ...], end_s: float) -> Lane | None:
+    if not units:
+        return None
+    cells = tl.heat(found, units, tl.Scale(end_s, 0, 1, ROW), ROW)
+    paths = tuple((f"level-{colour}", path) for colour, path in cells)
+    rows = tuple((name, words.action_unit(name)) for name in units)
+    said = "Action units over time, a row each, stronger is darker on white and lighter on black"
+    return Lane("heat", "", "", ROW * len(rows), paths, said, rows=rows, areas=areas)
+
+
+def voice_columns(voice: Track) -> tuple[Column | None, Column | None]:
+    """The columns of pitch (F0 in Hz) and of loudness, else level, of a voice track; None where it has none."""
+
+    def first(*beginnings: str) -> Column | None:
+        return next((c for begin in beginnings for c in voice.columns if c.name.startswith(begin)), None)
+
+    return first("f0"), first("loudness", "level")
+
+
+def _heard(voice: Track) -> Track:
+    """Pitch where there is voice, loudness, and "voiced" (1 or 0); silence counts as no voice, not as unusable."""
+    codes = {reason.code for reason in voice.reasons}
+    no_voice = np.zeros(len(voice), bool)
+    bits = voice.reason_bits.copy()
+    for code in codes & QUIET:
+        no_voice |= voice.has_reason(code)
+        bits &= ~np.uint32(1 << reason_index(voice.reasons, code))
+    voiced = voice.valid & ~no_voice
+    columns, values = [Column("voiced", "", "")], [voiced.astype(np.float32)]
+    pitch, level = voice_columns(voice)
+    if pitch is not None:
+        columns.append(pitch)
+        values.append(np.where(voiced, voice.column(pitch.name), np.float32(np.nan)))
+    if level is not None:
+        columns.append(level)
+        values.append(voice.column(level.name))
+    return Track(voice.modality, tuple(columns), voice.reasons, voice.time_s, np.stack(values, axis=1), bits)
+
+
+def _voice_lanes(found: tl.Points, voice: Track, end_s: float) -> list[Lane]:
+    share = np.where(found.usable, found.mean["voiced"], np.nan)
+    height = tl.band(found, np.zeros(len(found)), share, tl.Scale(end_s, 0, 1, ROW))
+    areas = _areas(found, voice, end_s)
+    lanes = [Lane("voiced", "Voice", "", ROW, (("voiced", height),), "Voiced sound over time", areas=areas)]
+    pitch, level = voice_columns(voice)
+    for name, label, column in (("loudness", "Loudness", level), ("pitch", "F0", pitch)):
+        if column is None:
+            continue
+        values = found.mean[column.name]
+        there = values[np.isfinite(values)]
+        if len(there) == 0:
+            continue
+        low, high = float(there.min()), float(there.max())
+        if high - low < 1e-6:
+            low, high = low - 1, high + 1
+        curve = tl.curve(found, values, tl.Scale(end_s, low, high, VOICE))
+        said = f"{label} from {short(low)} to {short(high)} {unit_text(column)}".strip()
+        lanes.append(Lane(name, label, unit_text(column), VOICE, ((name, curve),), said, short(high), short(low)))
+    return lanes
+
+
+def _numbers(values: npt.NDArray[np.floating[Any]], per_unit: int = 100) -> list[int | None]:
+    """Numbers for the script: whole hundredths, null where missing."""
+    return [round(value * per_unit) if math.isfinite(value) else None for value in values.tolist()]
+
+
+def _times(found: tl.Points) -> dict[str, list[int]]:
+    return {key: np.rint(t * 1000).astype(int).tolist() for key, t in (("start", found.start_s), ("end", found.end_s))}
+
+
+def _spelled(found: tl.Points, track: Track) -> dict[str, Any]:
+    """Reason codes of each point as a number in a list of phrases."""
+    phrases = {codes: ", ".join(words.reason_words(c, track.reasons).label for c in codes) for codes in found.reasons}
+    listed = list(dict.fromkeys(phrases.values()))
+    return {"phrases": listed, "why": [listed.index(phrases[codes]) for codes in found.reasons]}
+
+
+def _face_data(found: tl.Points, units: list[str], face: Track) -> dict[str, Any]:
+    named: dict[str, Any] = {
+        key: _numbers(found.mean[key]) for key in ("pspi", "pspi_low", "pspi_high") if key in found.mean
+    }
+    return {
+        **_times(found),
+        **named,
+        "state": tl.states(found).tolist(),
+        **_spelled(found, face),
+        "units": [
+            {"name": name, "words": words.action_unit(name), "binary": name in words.BINARY_UNITS,
+             "values": _numbers(found.mean[name])}
+            for name in units
+        ],
+    }  # fmt: skip
+
+
+def _voice_data(found: tl.Points, voice: Track) -> dict[str, Any]:
+    shown = [
+        {"label": label, "unit": unit_text(column), "values": _numbers(found.mean[column.name])}
+        for label, column in zip(("F0", "Loudness"), voice_columns(voice), strict=True)
+        if column is not None
+    ]
+    voiced, usable = _numbers(found.mean["voiced"]), found.usable.astype(int).tolist()
+    spelled = _spelled(found, voice)
+    return {**_times(found), "voiced": voiced, "usable": usable, **spelled, "shown": shown}
+
+
+def unit_text(column: Column) -> str:
+    """The unit as it is written behind a number; "" for one that is only a name of a scale."""
+    return column.unit if column.unit.lower() in ("hz", "db", "dbfs") else ""
+
+
+def short(value: float) -> str:
+    """A number as short as it can be told."""
+    return f"{value:.0f}" if abs(value) >= 10 else f"{value:.1f}"

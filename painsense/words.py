@@ -1,0 +1,397 @@
+"""Plain words for codes: one table each, for the report and for the command line.
+
+A reason code says in one token why something could not be measured; here stands what it means to a person at the
+bedside and what to do about it. Action units are named by the movement they stand for, never by an emotion.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from painsense.tracks import Reason
+
+if TYPE_CHECKING:
+    from painsense.report import ClipResult, PspiSummary
+
+
+@dataclass(frozen=True)
+class ReasonWords:
+    """``label``: for tables and legends; ``text``: a sentence; ``remedy``: what to do, empty when there is nothing."""
+
+    label: str
+    text: str
+    remedy: str = ""
+
+
+REASONS: dict[str, ReasonWords] = {
+    # why a moment of the picture could not be used
+    "no_face": ReasonWords(
+        "no face found",
+        "No face could be found in the picture.",
+        "Check that the whole face is in the picture, lit, and not covered by a mask, a hand or a tube.",
+    ),
+    "several_faces": ReasonWords(
+        "more than one face",
+        "More than one face was in the picture and it was not certain whose it was.",
+        "Record one person alone, or say whom to follow with --person.",
+    ),
+    "turned_away": ReasonWords(
+        "turned away",
+        "The head was turned too far away from the camera.",
+        "Place the camera in front of the face, at eye height.",
+    ),
+    "too_small": ReasonWords(
+        "face too small",
+        "The face was too small in the picture.",
+        "Move the camera closer, or record in a higher resolution.",
+    ),
+    "too_dark": ReasonWords(
+        "too dark",
+        "The face was too dark.",
+        "Turn on a light in front of the person, and avoid a window behind them.",
+    ),
+    "too_bright": ReasonWords(
+        "too bright",
+        "The face was overexposed.",
+        "Soften the light on the face, or lower the exposure of the camera.",
+    ),
+    "blurred": ReasonWords(
+        "blurred",
+        "The face was blurred.",
+        "Put the camera on something firm, clean the lens, focus on the face, and add light.",
+    ),
+    "out_of_frame": ReasonWords(
+        "partly out of the picture",
+        "Part of the face was outside the picture.",
+        "Leave some room around the head when recording.",
+    ),
+    # remarks beside usable moments of the picture
+    "target_jump": ReasonWords(
+        "person may have changed",
+        "The followed face jumped from one place to another: it may be a different person from here on.",
+        "Look at the recording at this moment, or say whom to follow with --person.",
+    ),
+    "other_face": ReasonWords(
+        "another face in the picture",
+        "Another face was in the picture; the person followed stayed clear.",
+        "Check in the recording that the right person was followed.",
+    ),
+    "speaking": ReasonWords("speaking", "The person was speaking: movements of the mouth belong partly to speech.", ""),
+    "blink": ReasonWords("blink", "A blink (eyes closed for less than 0.5 s); not counted as closed eyes.", ""),
+    # why a moment of the sound could not be used
+    "no_audio": ReasonWords("no sound recorded", "The recording has no sound here.", "Record with the microphone on."),
+    "silent": ReasonWords(
+        "silent",
+        "Nothing could be heard above the background.",
+        "If the person did make sounds, check that the microphone was not muted or covered.",
+    ),
+    "clipped": ReasonWords(
+        "sound clipped",
+        "The sound was too loud for the microphone and its peaks were cut off.",
+        "Move the microphone away, or lower its level.",
+    ),
+    "low_snr": ReasonWords(
+        "too much noise",
+        "The voice did not stand out clearly from the background noise.",
+        "Move the microphone closer to the person, and switch off other sources of noise.",
+    ),
+    "steady_tone": ReasonWords(
+        "steady tone",
+        "A steady tone, such as mains hum or an alarm, covered the voice.",
+        "Switch off what makes the tone, or move the microphone closer to the person.",
+    ),
+    "unvoiced": ReasonWords("no voice", "No voiced sound (speech, moan or groan) at this moment.", ""),
+    # why the whole recording has no result
+    "no_video": ReasonWords(
+        "no picture",
+        "The recording has no picture, and the face is what is measured.",
+        "Record video, not sound alone.",
+    ),
+    "too_short": ReasonWords(
+        "too short", "The recording has too few seconds in which the face could be used.", "Record for longer."
+    ),
+    "too_little_face": ReasonWords(
+        "face seen too rarely",
+        "The face could be used for too small a part of the recording.",
+        "See below for what stood in the way, and how long; then record again.",
+    ),
+    "low_frame_rate": ReasonWords(
+        "too few pictures a second",
+        "The recording has too few pictures a second to follow movements of the face.",
+        "Record with 25 pictures a second or more.",
+    ),
+    "face_not_asked": ReasonWords(
+        "face not analysed", "The face was left out by choice.", "Score again with --modalities face,voice."
+    ),
+    # why there is no fused score
+    "no_fusion_model": ReasonWords(
+        "no fusion model installed",
+        "No 0-10 score is given: the model that weighs face and voice together is not installed. "
+        "PSPI, the published measure of pain expression, is shown instead.",
+        "",
+    ),
+}
+
+
+def reason_words(code: str, reasons: Iterable[Reason] = ()) -> ReasonWords:
+    """Words for a reason code.
+
+    A code that is not in :data:`REASONS` takes its meaning from the track that gave it (``reasons``). Something that is
+    a sentence already is passed through.
+    """
+    if code in REASONS:
+        return REASONS[code]
+    if " " in code.strip():
+        return ReasonWords(code.strip(), code.strip())
+    label = code.replace("_", " ")
+    for reason in reasons:
+        if reason.code == code:
+            return ReasonWords(label, sentence(reason.meaning))
+    return ReasonWords(label, sentence(label))
+
+
+def sentence(text: str) -> str:
+    """The same words with a capital first letter and a full stop at the end."""
+    text = text.strip()
+    return text if not text else text[0].upper() + text[1:] + ("" if text[-1] in ".!?" else ".")
+
+
+#: What moved, by action unit (Facial Action Coding System, Ekman & Friesen 1978)
+ACTION_UNITS: dict[str, str] = {
+    "AU1": "inner brows raised",
+    "AU2": "outer brows raised",
+    "AU4": "brows lowered",
+    "AU5": "upper lids raised",
+    "AU6": "cheeks raised",
+    "AU7": "lids tightened",
+    "AU9": "nose wrinkled",
+    "AU10": "upper lip raised",
+    "AU12": "lip corners pulled up",
+    "AU15": "lip corners pulled down",
+    "AU17": "chin raised",
+    "AU20": "lips stretched sideways",
+    "AU25": "lips parted",
+    "AU26": "jaw dropped",
+    "AU27": "mouth stretched open",
+    "AU43": "eyes closed",
+    "AU45": "blink",
+}
+
+#: The action units that PSPI is made of (Prkachin & Solomon 2008, doi 10.1016/j.pain.2008.04.010)
+PSPI_UNITS = ("AU4", "AU6", "AU7", "AU9", "AU10", "AU43")
+#: Action units that are there or not (1 or 0), without degrees
+BINARY_UNITS = frozenset({"AU43", "AU45"})
+#: Half of trace intensity (A = 1): below it a movement is not worth naming
+NAMED_FROM = 0.5
+
+
+def action_unit(name: str) -> str:
+    """What moves, in words: "brows lowered" for "AU4"; the name itself when it is not in the table."""
+    return ACTION_UNITS.get(name, name)
+
+
+def moved(action_units: dict[str, float]) -> list[tuple[str, str, float]]:
+    """What moved, strongest first: (AU name, words, value), from half of trace intensity on."""
+    named = [(name, action_unit(name), value) for name, value in action_units.items() if value >= NAMED_FROM]
+    return sorted(named, key=lambda entry: -entry[2] * (5 if entry[0] in BINARY_UNITS else 1))
+
+
+def moved_text(action_units: dict[str, float]) -> str:
+    """What moved as one phrase: "brows lowered (AU4) 3.2, eyes closed (AU43)"."""
+    phrases = [
+        f"{words} ({name})" if name in BINARY_UNITS else f"{words} ({name}) {value:.1f}"
+        for name, words, value in moved(action_units)
+    ]
+    return ", ".join(phrases) or "no single movement stood out"
+
+
+#: Measures of the voice, by the beginning of the column's name
+_VOICE = {"f0": "pitch", "loudness": "loudness", "level": "level", "hnr": "harmonics to noise"}
+
+
+def voice_measure(name: str) -> str:
+    """What a column of the voice measures, in a word or two: "pitch" for "f0_hz"."""
+    return next((text for begin, text in _VOICE.items() if name.startswith(begin)), name.replace("_", " "))
+
+
+BASELINES: dict[str, tuple[str, str]] = {
+    "rest_clip": (
+        "a rest recording of this person",
+        "Movements are measured from the person's own relaxed face in a recording made for this purpose. "
+        "This is the most dependable comparison, as long as the person was really at rest in it.",
+    ),
+    "saved": (
+        "a saved neutral of this person",
+        "Movements are measured from the person's own relaxed face, saved earlier. "
+        "Renew it when the face has changed (weight, swelling, dentures, surgery).",
+    ),
+    "auto": (
+        "a neutral estimated from this recording",
+        "The calmest moments of this recording stand for the person's relaxed face. "
+        "Pain that lasts through the whole recording is then partly taken for neutral, and the result is too low. "
+        "A rest recording avoids this.",
+    ),
+    "none": (
+        "an average face, not the person's own",
+        "What this person's face is like at rest, such as low brows or narrow eyes, may be counted as movement. "
+        "A rest recording avoids this.",
+    ),
+}
+
+
+def baseline_words(kind: str) -> tuple[str, str]:
+    """What the person was compared with, as a phrase, and what that means."""
+    return BASELINES.get(kind, (kind, ""))
+
+
+@dataclass(frozen=True)
+class Level:
+    """How much pain expression, in words. ``name`` goes into the headline, ``text`` says what it rests on."""
+
+    name: str
+    text: str
+
+
+#: PSPI above this is called clear expression: 3 and more is the strongest of the four levels none, trace, weak, strong
+#: of Hammal & Cohn 2012 (Automatic detection of pain intensity, ICMI); the report counts the time above it
+CLEAR_PSPI = 3.0
+#: A shorter stretch than this above CLEAR_PSPI is not called an expression: a blink lasts about as long
+SHORTEST_RUN_S = 0.5
+#: Shares of usable time above CLEAR_PSPI from which expression is called repeated, and lasting.
+#: Reporting convention of painsense, not validated against anything clinical.
+REPEATED_SHARE = 0.10
+LASTING_SHARE = 0.30
+#: A 90% interval of PSPI wider than this many points is called out as uncertain: its half width is then the 3 points
+#: between no and strong expression, so that it can no longer tell the two apart
+WIDE_INTERVAL = 6.0
+
+LOW = Level("low", "Clear expression of pain (PSPI above 3) was not seen, or for less than half a second at a time.")
+CLEAR = Level(
+    "clear", "Clear expression of pain (PSPI above 3) was seen, but for too short a time to say whether it lasts."
+)
+BRIEF = Level("brief", "Clear expression of pain (PSPI above 3) was seen for less than a tenth of the usable time.")
+REPEATED = Level("repeated", "Clear expression of pain (PSPI above 3) was seen for a tenth of the usable time or more.")
+LASTING = Level("lasting", "Clear expression of pain (PSPI above 3) was seen for 30% of the usable time or more.")
+
+
+def level(pspi: PspiSummary) -> Level:
+    """How much of the usable time shows clear expression, from the time above PSPI 3.
+
+    A still picture has no time: it is "low" or "clear".
+    """
+    if pspi.longest_run_s < SHORTEST_RUN_S:
+        return LOW if pspi.share_above_3 < REPEATED_SHARE else CLEAR
+    if pspi.share_above_3 < REPEATED_SHARE:
+        return BRIEF
+    return REPEATED if pspi.share_above_3 < LASTING_SHARE else LASTING
+
+
+def headline(clip: ClipResult) -> str:
+    """The verdict on a recording in one line."""
+    if clip.verdict == "not_enough_evidence":
+        return "Not enough evidence for a result"
+    if clip.score is not None:
+        return f"Pain expression score: {clip.score.value:.1f} of 10"
+    if clip.pspi is not None:
+        return f"Pain expression: {level(clip.pspi).name}"
+    return "No measure of pain expression"
+
+
+SUPPORT_LINE = (
+    "This measures expression, not pain. It supports and never replaces what the person says "
+    "(self-report) and clinical judgement."
+)
+
+LIMITS: tuple[str, ...] = (
+    "It measures what the face and the voice show. Pain can be there without any expression, and the same movements "
+    "occur without pain: closed eyes in sleep, a broad smile, disgust, effort, bright light.",
+    "Where the person can report pain, the report counts first. A low result is never a reason to doubt it.",
+    "Not a medical device and not validated for diagnosis or dosing. Do not treat on the strength of one recording; "
+    "compare recordings of the same person, made in the same way.",
+    "The action units are estimates of a computer from the geometry of the face, not codes of a trained FACS coder. "
+    "The intervals say how far off they may be; glare, beards, glasses and tubes can put them outside.",
+    "Not to be used without new evidence with facial palsy, Parkinson's disease, botulinum toxin, sedation, masks, "
+    "severe dementia, depression with flat affect, or in newborns and small children.",
+    "Such methods are less accurate for some groups than for others (age, sex, skin tone, dementia). "
+    "Doubt the result where the picture and the numbers disagree.",
+)
+
+GLOSSARY: tuple[tuple[str, str], ...] = (
+    (
+        "PSPI",
+        "Prkachin-Solomon pain intensity, 0 to 16: AU4 + the larger of AU6 and AU7 + the larger of AU9 and AU10 + AU43 "
+        "(eyes closed, 0 or 1). Published for shoulder pain: Prkachin and Solomon, Pain 2008, "
+        "doi 10.1016/j.pain.2008.04.010. Here it is estimated.",
+    ),
+    (
+        "Action unit (AU)",
+        "One visible movement of the face in the Facial Action Coding System, from 0 (absent) over 1 (trace) "
+        "to 5 (as strong as it can be).",
+    ),
+    ("90% interval", "The range in which the true value lies with 90% probability, by the model's own reckoning."),
+    ("Usable time", "The part of the recording in which the face could be measured. The rest is left out, not 0."),
+    ("Voiced", "Sound made with the vocal folds: speech, but also moans and groans."),
+    ("F0", "Pitch of the voice, in Hz."),
+)
+
+
+#: The limits a result is judged by, in words; {} is the number
+_THRESHOLDS = {
+    "least_window_share": "a 2 s window counts when {:.0%} of it is usable",
+    "least_usable_face_s": "at least {:g} s of usable face",
+    "least_usable_face_share": "at least {:.0%} of the recording with a usable face",
+    "doubtful_share": "a warning below {:.0%}",
+    "max_yaw_deg": "head turned by at most {:g} degrees",
+    "max_pitch_deg": "head raised or lowered by at most {:g} degrees",
+    "min_face_px": "outer eye corners at least {:g} pixels apart",
+    "min_bright_level": "brightest parts of the face at least {:g} of 255",
+    "max_dark_level": "darkest parts of the face at most {:g} of 255",
+    "min_sharpness": "sharpness at least {:g}",
+    "min_inside_share": "at least {:.0%} of the face inside the picture",
+    "max_other_face": "a second face smaller than {:.0%} of the first",
+    "jump_sides": "a face found more than {:g} face widths away may be another person",
+    "jump_scale": "so may one {:g} times as large or as small",
+}
+#: Unit of a named number, by the ending of its name
+_UNITS = {"_s": " s", "_deg": " degrees", "_px": " px", "_hz": " Hz", "_db": " dB"}
+
+
+def named_number(name: str, value: float) -> str:
+    """A limit in words: "at least 3 s of usable face" for ("least_usable_face_s", 3).
+
+    One without words of its own is its name with the unit the name ends in.
+    """
+    if name in _THRESHOLDS:
+        return _THRESHOLDS[name].format(value)
+    if name.endswith("_share"):
+        return f"{name.replace('_', ' ')} {value * 100:g}%"
+    for ending, unit in _UNITS.items():
+        if name.endswith(ending):
+            return f"{name.removesuffix(ending).replace('_', ' ')} {value:g}{unit}"
+    return f"{name.replace('_', ' ')} {value:g}"
+
+
+def clock(seconds: float, digits: int = 1) -> str:
+    """A time in the recording as a player shows it: 0:07.4, 12:03.0, 1:02:03.5."""
+    if not math.isfinite(seconds):
+        return "-"
+    ticks = round(max(seconds, 0.0) * 10**digits)
+    whole, fraction = divmod(ticks, 10**digits)
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    text = f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+    return f"{text}.{fraction:0{digits}d}" if digits else text
+
+
+def duration(seconds: float) -> str:
+    """A length of time in words: "7.4 s", "2 min 5 s", "1 h 3 min"."""
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s"
