@@ -26,7 +26,6 @@ from painsense.tracks import BoolArray, Column, FloatArray, Track
 
 FACS = "Ekman, Friesen & Hager 2002, Facial Action Coding System"
 PSPI_PAPER = "doi:10.1016/j.pain.2008.04.010"
-Z90 = 1.645  # half-width of a 90% interval in standard deviations
 
 NAMES = {
     "AU1": "inner brow raiser",
@@ -81,14 +80,16 @@ COLUMNS: tuple[Column, ...] = (
 
 @dataclass(frozen=True)
 class Estimator:
-    """The linear estimator for one case (neutral known or not).
+    """The estimator for one case (neutral known or not): a line, then a curve for each action unit.
 
     Attributes
     ----------
     inputs : names of the k face columns it reads
     centre, scale : ndarray [shape=(k,)], what is subtracted from the inputs (0 with a neutral) and their unit
     weights : ndarray [shape=(k, m)], offset : ndarray [shape=(m,)], for :data:`ESTIMATED`
-    spread : ndarray [shape=(m,)], standard deviation of the error on unseen heads
+    knots : ndarray [shape=(K,)], values of the line for which
+    levels, spreads : ndarray [shape=(m, K)], give the intensity and the standard deviation of its error
+    pspi_interval : the 90% interval of PSPI reaches from PSPI + first to PSPI + second times its standard deviation
     """
 
     inputs: tuple[str, ...]
@@ -96,11 +97,19 @@ class Estimator:
     scale: FloatArray
     weights: FloatArray
     offset: FloatArray
-    spread: FloatArray
+    knots: FloatArray
+    levels: FloatArray
+    spreads: FloatArray
+    pspi_interval: tuple[float, float]
 
-    def __call__(self, values: FloatArray) -> FloatArray:
-        """Intensities [shape=(n, m), 0-5] of input values [shape=(n, k)]."""
-        return np.clip((values - self.centre) / self.scale @ self.weights + self.offset, 0, 5).astype(np.float32)
+    def __call__(self, values: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Intensities (0-5) and their spread, each [shape=(n, m)], of input values [shape=(n, k)]."""
+        line = np.clip((values - self.centre) / self.scale @ self.weights + self.offset, 0, 5)
+        read = [
+            [np.interp(line[:, k], self.knots, curve[k]) for k in range(len(ESTIMATED))]
+            for curve in (self.levels, self.spreads)
+        ]
+        return np.array(read[0], np.float32).T, np.array(read[1], np.float32).T
 
 
 @dataclass(frozen=True)
@@ -121,11 +130,19 @@ def estimators() -> Estimators:
     targets = [content["targets"].index(name) for name in ESTIMATED]
 
     def read(case: str) -> Estimator:
-        centre, scale, weights, offset, spread = (
-            np.array(content[case][key], np.float32) for key in ("centre", "scale", "weights", "offset", "spread")
+        part = {key: np.array(value, np.float32) for key, value in content[case].items()}
+        low, high = part["pspi_interval"]
+        return Estimator(
+            tuple(content["inputs"]),
+            part["centre"],
+            part["scale"],
+            part["weights"][:, targets],
+            part["offset"][targets],
+            part["knots"],
+            part["levels"][targets],
+            part["spreads"][targets],
+            (float(low), float(high)),
         )
-        inputs = tuple(content["inputs"])
-        return Estimator(inputs, centre, scale, weights[:, targets], offset[targets], spread[targets])
 
     return Estimators(content["version"], read("with_neutral"), read("without_neutral"), float(content["open_eye"]))
 
@@ -172,8 +189,9 @@ def estimate_track(raw: Track, baseline: Baseline | None, speaking: BoolArray | 
     inputs = np.stack([raw.column(name) for name in model.inputs], axis=1)
     if baseline is not None:
         inputs = inputs - np.array([baseline.value(name) for name in model.inputs], np.float32)
-    intensity = model(inputs)
-    spread = np.tile(model.spread * (1.0 if baseline is not None else WITHOUT_NEUTRAL_SPREAD), (len(raw), 1))
+    intensity, spread = model(inputs)
+    if baseline is None:
+        spread *= WITHOUT_NEUTRAL_SPREAD
     turned = np.clip(
         (np.abs(raw.column("yaw_deg")) - TURNED_FROM_DEG) / (face.GATES.max_yaw_deg - TURNED_FROM_DEG), 0, 1
     )
@@ -200,14 +218,20 @@ def estimate_track(raw: Track, baseline: Baseline | None, speaking: BoolArray | 
             *(part for name in ESTIMATED for part in (au[name], sd[name])),
             eyes_shut,
             total,
-            np.clip(total - Z90 * deviation, 0, 16),
-            np.clip(total + Z90 * deviation, 0, 16),
+            np.clip(total + model.pspi_interval[0] * deviation, 0, 16),
+            np.clip(total + model.pspi_interval[1] * deviation, 0, 16),
         ]
     )
     derived[~usable] = np.nan
     capture = np.stack([raw.column(name) for name in CAPTURE], axis=1)
     values = np.concatenate([capture, derived], axis=1).astype(np.float32)
     return Track("face", COLUMNS, raw.reasons, raw.time_s, values, bits)
+
+
+def pspi_deviation(au: dict[str, FloatArray], sd: dict[str, FloatArray]) -> FloatArray:
+    """Standard deviation of PSPI from those of its parts, ndarray [shape=(n,)]."""
+    pairs = _larger_sd(au, sd, "AU6", "AU7") ** 2 + _larger_sd(au, sd, "AU9", "AU10") ** 2
+    return np.asarray(np.sqrt(sd["AU4"] ** 2 + pairs))
 
 
 def _larger_sd(au: dict[str, FloatArray], sd: dict[str, FloatArray], first: str, second: str) -> FloatArray:
@@ -225,7 +249,7 @@ def baseline_warnings(neutral: Baseline) -> list[str]:
     """What is doubtful about a neutral: its age, and an expression where rest should be."""
     model = estimators().without_neutral
     at_rest = dict(
-        zip(ESTIMATED, model(np.array([[neutral.value(name) for name in model.inputs]], np.float32))[0], strict=True)
+        zip(ESTIMATED, model(np.array([[neutral.value(name) for name in model.inputs]], np.float32))[0][0], strict=True)
     )
     strength = at_rest["AU4"] + max(at_rest["AU6"], at_rest["AU7"]) + max(at_rest["AU9"], at_rest["AU10"])
     return baseline_doubts(neutral, float(strength), float(at_rest["AU12"]))

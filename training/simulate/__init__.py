@@ -1,0 +1,1 @@
+"""Simulated people: a face and a voice whose truth is known."""
