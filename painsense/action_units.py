@@ -52,9 +52,9 @@ SPEAKING_SPREAD = 1.5  # factor on the spread of mouth action units while speaki
 WITHOUT_NEUTRAL_SPREAD = 1.75
 TURNED_FROM_DEG, TURNED_SPREAD = 20.0, 2.0  # the spread grows from 20 deg of yaw to twice its size at the gate
 
-CAPTURE = ("yaw_deg", "pitch_deg", "roll_deg", "face_px", "sharpness", "bright_level", "dark_level")
+CAPTURE = ("yaw_deg", "pitch_deg", "roll_deg", "face_px", "bright_level", "dark_level", "sharpness")
 COLUMNS: tuple[Column, ...] = (
-    *(column for column in face.CAPTURE_COLUMNS if column.name in CAPTURE),
+    *(next(column for column in face.CAPTURE_COLUMNS if column.name == name) for name in CAPTURE),
     Column("eye_closure", "1", "how far the eyes are closed against the person's own open eyes", 0, 1),
     *(
         column

@@ -10,6 +10,7 @@ Only click is imported up here: ``painsense --help`` has to answer at once.
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import signal
 import sys
@@ -38,6 +39,8 @@ Progress = Callable[[float, float], None]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file may be called what the terminal cannot show
     try:
         code = app.main(args=arguments, prog_name="painsense", standalone_mode=False)
         return code if isinstance(code, int) else 0
@@ -212,7 +215,7 @@ def score(
     from painsense.pipeline import Analyzer, Settings
 
     if "face" in modalities:
-        _find_face_model(face_model)
+        _see_face_networks(face_model, options["face_engine"])
     if Path(options["baseline"]).suffix == ".json":
         Baseline.load(Path(options["baseline"]))  # a wrong one is wrong for every clip: say so once, now
     settings = Settings(modalities=modalities, face_model=face_model, **options)
@@ -225,7 +228,7 @@ def score(
             for clip in unique:
                 folder, stem = waiting[clip]
                 try:
-                    if folder.is_dir():  # if it is missing it is made later; a missing clip is the clip's own error
+                    if clip.is_file():  # if not, that is what has to be said
                         _see_writable(folder)
                     with _progress(clip, quiet) as progress:
                         report = analyzer.analyze(clip, progress=progress)
@@ -274,10 +277,10 @@ def baseline(clip: Path, out: Path, quiet: bool, face_model: Path | None, **opti
         raise click.BadParameter(f"expected a name that ends in .json, got {out.name!r}", param_hint="'--out'")
     from painsense.pipeline import Settings, make_baseline
 
-    _find_face_model(face_model)
+    _see_face_networks(face_model, options["face_engine"])
     settings = Settings(baseline="none", face_model=face_model, **options)
     try:
-        if out.parent.is_dir():
+        if clip.is_file():
             _see_writable(out.parent)
         with _progress(clip, quiet) as progress:
             made = make_baseline(clip, settings, progress)
@@ -395,15 +398,21 @@ def _once(clips: Sequence[Path]) -> list[Path]:
     return list(once.values())
 
 
-def _find_face_model(path: Path | None) -> None:
-    """See before the first clip that the face networks are there, and tell the user if they have to be downloaded."""
+def _see_face_networks(path: Path | None, engine: str) -> None:
+    """ModelError before the first clip where the face networks are not there; says so if they have to be downloaded."""
+    if engine == "mediapipe":
+        from painsense.reference import check
+
+        check()
     from painsense.assets import face_model
 
     face_model(path, announce=lambda line: click.echo(line, err=True))
 
 
 def _see_writable(folder: Path) -> None:
-    """OutputError where nothing can be written: better now than after the analysis."""
+    """OutputError where nothing can be written: better now than after the analysis. A missing folder is made later."""
+    if not folder.exists():
+        return
     try:
         with tempfile.TemporaryFile(dir=folder):
             pass

@@ -42,13 +42,13 @@ SHARPNESS_PX = 128  # sharpness is judged on a crop of this side: detail finer t
 class Light:
     """What the pixels of a face say about light and focus.
 
-    ``dark`` and ``bright`` are the 95th and 5th percentile of luma, 0-255: a face is too dark when even its brightest
+    ``bright_level`` and ``dark_level`` are the 95th and 5th percentile of luma, 0-255: a face is too dark when even its brightest
     parts are dark, whatever the colour of the skin. ``sharpness`` is the energy of the Laplacian over that of the
     picture (after Pech-Pacheco et al. 2000, doi:10.1109/ICPR.2000.903548).
     """
 
-    dark: float
-    bright: float
+    bright_level: float
+    dark_level: float
     sharpness: float
 
 
@@ -74,7 +74,7 @@ class Frames:
     size_px : (width, height) of the analysed pictures
     points_px : ndarray [shape=(n, 478, 3), px]
     blendshapes : ndarray [shape=(n, 52), 0-1]
-    presence, dark, bright, sharpness : ndarray [shape=(n,)]
+    presence, bright_level, dark_level, sharpness : ndarray [shape=(n,)]
     other_face : ndarray [shape=(n,)], side of the largest other face over that of the followed one, 0 without
     """
 
@@ -83,8 +83,8 @@ class Frames:
     points_px: FloatArray
     blendshapes: FloatArray
     presence: FloatArray
-    dark: FloatArray
-    bright: FloatArray
+    bright_level: FloatArray
+    dark_level: FloatArray
     sharpness: FloatArray
     other_face: FloatArray
 
@@ -181,15 +181,15 @@ def collect(seen: list[Seen]) -> Frames:
         if one.tracked is not None and one.light is not None:
             points[row] = one.tracked.points_px
             blendshapes[row] = one.tracked.blendshapes
-            scalars[row] = one.tracked.presence, one.light.dark, one.light.bright, one.light.sharpness
+            scalars[row] = one.tracked.presence, one.light.bright_level, one.light.dark_level, one.light.sharpness
     return Frames(
         time_s=np.array([one.time_s for one in seen], np.float64),
         size_px=size,
         points_px=points,
         blendshapes=blendshapes,
         presence=scalars[:, 0],
-        dark=scalars[:, 1],
-        bright=scalars[:, 2],
+        bright_level=scalars[:, 1],
+        dark_level=scalars[:, 2],
         sharpness=scalars[:, 3],
         other_face=np.array([one.other_face for one in seen], np.float32),
     )
@@ -201,10 +201,10 @@ def light(crop: Image) -> Light:
     third = CROP_PX // 6
     inner = grey[third:-third, third:-third]  # the face without what is around it
     levels = np.cumsum(cv2.calcHist([inner], [0], None, [256], [0, 256]).ravel())
-    dark, bright = (float(np.searchsorted(levels, share * levels[-1])) for share in (0.95, 0.05))
+    bright, dark = (float(np.searchsorted(levels, share * levels[-1])) for share in (0.95, 0.05))
     small = cv2.resize(grey, (SHARPNESS_PX, SHARPNESS_PX), interpolation=cv2.INTER_AREA).astype(np.float32)
     edges = cv2.Laplacian(small, cv2.CV_32F)
-    return Light(dark, bright, float(edges.var() / (small.var() + 1.0)))
+    return Light(bright, dark, float(edges.var() / (small.var() + 1.0)))
 
 
 def _largest_other(found: list[Detection], target: Square) -> float:

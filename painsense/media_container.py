@@ -43,7 +43,7 @@ _ORIENTATIONS = {
 
 _log = logging.getLogger(__name__)
 
-# ------------------------------------------------------------------------------------------------------- open a file
+# ---------------------------------------------------------------------------------------------------------- open a file
 
 
 def read_bytes(path: Path) -> tuple[str, bytes]:
@@ -138,7 +138,7 @@ def nothing_inside(path: Path, packets: dict[str, int]) -> str:
     )
 
 
-# -------------------------------------------------------------------------------------------------- tracks and packets
+# --------------------------------------------------------------------------------------------------- tracks and packets
 
 
 def tracks(container: InputContainer, kind: str) -> list[Any]:
@@ -186,7 +186,7 @@ def decode_all(codec: Any, packets: Iterator[Packet[Any]]) -> Iterator[Any]:
     yield from decode(codec, None)
 
 
-# ----------------------------------------------------------------------------------------- stills, and which way is up
+# ------------------------------------------------------------------------------------------ stills, and which way is up
 
 
 def still_format(head: bytes) -> str | None:

@@ -262,7 +262,7 @@ def _fill(container: InputContainer, tables: list[_Table], warnings: list[str]) 
         warnings.append(f"{len(damage)} damaged place(s) in the file are passed over")
 
 
-# ------------------------------------------------------------------------------------------------------- display times
+# -------------------------------------------------------------------------------------------------------- display times
 
 
 def _display_order(table: _Table, container: str, warnings: list[str]) -> PacketIndex | None:
@@ -342,7 +342,7 @@ def seconds(pts: Int64Array, time_base: Fraction, origin_s: Fraction) -> TimeArr
     return times_s
 
 
-# ---------------------------------------------------------------------------------------------------------- the tracks
+# ----------------------------------------------------------------------------------------------------------- the tracks
 
 
 def _video_info(table: _Table, index: PacketIndex, origin_s: Fraction, exif_orientation: int | None) -> VideoInfo:

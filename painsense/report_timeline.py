@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from painsense.report_mesh import step
 from painsense.tracks import BoolArray, FloatArray, TimeArray, Track, reason_mask, seconds_per_sample
-from painsense.words import WIDE_INTERVAL, reason_words
+from painsense.words import reason_words, uncertain
 
 MOST_POINTS = 1500
 USABLE, UNCERTAIN, UNUSABLE = 0, 1, 2
@@ -102,10 +102,11 @@ def _codes(track: Track, group: npt.NDArray[np.intp], usable: BoolArray) -> tupl
 
 
 def states(found: Points) -> npt.NDArray[np.int_]:
-    """USABLE, UNCERTAIN (the 90% interval of PSPI is wide) or UNUSABLE, ndarray [shape=(n,)]."""
+    """USABLE, UNCERTAIN (the 90% interval of PSPI leaves too much open) or UNUSABLE, ndarray [shape=(n,)]."""
     wide = np.zeros(len(found), bool)
     if "pspi_low" in found.mean and "pspi_high" in found.mean:
-        wide = found.mean["pspi_high"] - found.mean["pspi_low"] > WIDE_INTERVAL  # False where NaN
+        pairs = zip(found.mean["pspi_low"].tolist(), found.mean["pspi_high"].tolist(), strict=True)
+        wide = np.array([uncertain(low, high) for low, high in pairs], bool)  # False where NaN
     return np.where(~found.usable, UNUSABLE, np.where(wide, UNCERTAIN, USABLE))
 
 

@@ -42,15 +42,15 @@ _CONTEXT = (pitch.WINDOW - HOP) // 2  # samples a frame needs on either side of 
 _GAP_S = 0.020  # a block that starts later than this after the end of the last one leaves a hole
 _LONGEST_GAP_S = 24 * 3600.0
 _DIGITAL_SILENCE_DBFS = -102.0  # below the last bit of 16-bit sound nothing was recorded
-_LOWEST_VOICE_DBFS = -65.0
 _FULL_SCALE = 0.999
 
+# Gates. Strengths are heights of the compressed autocorrelation; how they were chosen stands in docs/voice.md.
 _OFF_STRENGTH, _LIKELY_STRENGTH, _SURE_STRENGTH = 0.28, 0.38, 0.50
-_ON_MARGIN_DB, _OFF_MARGIN_DB = 4.0, 2.0
-_MIN_VOICED, _MIN_LIKELY, _MIN_SURE = 5, 3, 4  # frames
-_NEARBY = 15  # frames between stretches of one utterance
+_ON_MARGIN_DB, _OFF_MARGIN_DB = 4.0, 2.0  # above the noise floor
+_LOWEST_VOICE_DBFS = -65.0
 _HELD_DB = 6.0
-_BRIDGE = 3  # frames
+_MIN_VOICED, _MIN_LIKELY, _MIN_SURE = 5, 3, 4  # frames
+_NEARBY, _BRIDGE = 15, 3  # frames between stretches of one utterance; frames bridged
 _MIN_SNR_DB = 10.0
 _TONE_FRAMES = 30  # 0.3 s
 _TONE_DRIFT = 0.006  # relative, between the 5th and 95th percentile; hardly a larynx holds a pitch this still
@@ -85,7 +85,7 @@ COLUMNS = (
         50.0,
         _BOERSMA,
     ),
-    Column("level_dbfs", "dBFS", "RMS level over 51 ms without DC; a sine at full scale has -3", -110.0, 12.0),
+    Column("level_dbfs", "dBFS", "RMS level over 51 ms without DC; a sine at full scale has -3", -110.0, 15.0),
     Column(
         "loudness",
         "1",
@@ -199,6 +199,7 @@ class VoiceStream:
         self._pitch: list[FloatArray] = []  # (n, 3): f0 [Hz], strength, periodicity
         self._sound: list[FloatArray] = []  # (n, 3): level [dBFS], loudness, peak
         self._flags: list[npt.NDArray[np.uint8]] = []
+        self._finished = False
 
     def push(self, start_s: float, samples: npt.ArrayLike) -> None:
         """Add mono samples at 16 kHz that start at ``start_s`` on the media clock.
@@ -206,6 +207,8 @@ class VoiceStream:
         A start up to 20 ms off the expected one is taken for rounding; later ones leave a hole (reason ``no_audio``),
         and of a block that overlaps what is there only the new part is used.
         """
+        if self._finished:
+            raise RuntimeError("voice: this stream is finished; begin a new one")
         block = np.asarray(samples, np.float32)
         if block.ndim != 1:
             raise ValueError(f"voice: a block is mono, shape (k,), got {block.shape}")
@@ -230,7 +233,10 @@ class VoiceStream:
         self._take(block)
 
     def finish(self) -> Track:
-        """Decide what needs the whole recording (noise floor, voicing, signal-to-noise) and return the track."""
+        """Decide what needs the whole recording (noise floor, voicing, signal-to-noise) and return the track. Once."""
+        if self._finished:
+            raise RuntimeError("voice: this stream is finished; begin a new one")
+        self._finished = True
         self._gather()
         left = (len(self._buffer) - _CONTEXT) // HOP
         if left > 0:
@@ -482,8 +488,8 @@ def _leaps(f0: FloatArray) -> BoolArray:
 
 def _held(level: FloatArray) -> BoolArray:
     """Frames in a level that lasts: within 6 dB over 40 ms. A knock rings at a pitch too, but dies away at once."""
-    padded = np.pad(level, 2, mode="edge")
-    return np.asarray(np.abs(padded[4:] - padded[:-4]) <= _HELD_DB)  # NaN compares false
+    around = np.clip(np.arange(len(level))[:, None] + [-2, 2], 0, max(len(level) - 1, 0))
+    return np.asarray(np.abs(np.diff(level[around], axis=1)[:, 0]) <= _HELD_DB)  # NaN compares false
 
 
 def _voiced_runs(may: BoolArray, likely: BoolArray, sure: BoolArray) -> BoolArray:

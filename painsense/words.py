@@ -180,8 +180,6 @@ ACTION_UNITS: dict[str, str] = {
     "AU45": "blink",
 }
 
-#: The action units that PSPI is made of (Prkachin & Solomon 2008, doi 10.1016/j.pain.2008.04.010)
-PSPI_UNITS = ("AU4", "AU6", "AU7", "AU9", "AU10", "AU43")
 #: Action units that are there or not (1 or 0), without degrees
 BINARY_UNITS = frozenset({"AU43", "AU45"})
 #: Half of trace intensity (A = 1): below it a movement is not worth naming
@@ -264,8 +262,8 @@ SHORTEST_RUN_S = 0.5
 #: Reporting convention of painsense, not validated against anything clinical.
 REPEATED_SHARE = 0.10
 LASTING_SHARE = 0.30
-#: A 90% interval of PSPI wider than this many points is called out as uncertain: its half width is then the 3 points
-#: between no and strong expression, so that it can no longer tell the two apart
+#: A 90% interval of PSPI wider than this many points that reaches below CLEAR_PSPI is called uncertain: with 3 points
+#: to either side it cannot tell no expression from clear expression
 WIDE_INTERVAL = 6.0
 
 LOW = Level("low", "Clear expression of pain (PSPI above 3) was not seen, or for less than half a second at a time.")
@@ -287,6 +285,11 @@ def level(pspi: PspiSummary) -> Level:
     if pspi.share_above_3 < REPEATED_SHARE:
         return BRIEF
     return REPEATED if pspi.share_above_3 < LASTING_SHARE else LASTING
+
+
+def uncertain(low: float, high: float) -> bool:
+    """Whether a 90% interval of PSPI leaves open if there is clear expression at all."""
+    return high - low > WIDE_INTERVAL and low < CLEAR_PSPI
 
 
 def headline(clip: ClipResult) -> str:

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from painsense import assets, face
+from painsense import action_units, assets, face
 from painsense.canonical import CanonicalFace
 from painsense.follow import Frames, light
 from painsense.landmarks import N_LANDMARKS
@@ -34,8 +34,8 @@ def frames_of(
         points_px=np.tile(points.astype(np.float32), (n, 1, 1)),
         blendshapes=np.zeros((n, 52), np.float32),
         presence=ones,
-        dark=180 * ones,
-        bright=40 * ones,
+        bright_level=180 * ones,
+        dark_level=40 * ones,
         sharpness=0.1 * ones,
         other_face=0 * ones,
     )
@@ -79,6 +79,18 @@ def test_geometry_does_not_depend_on_size(canonical: CanonicalFace) -> None:
     np.testing.assert_allclose([near.column(n) for n in names], [far.column(n) for n in names], atol=1e-4)
 
 
+def test_each_value_stands_under_its_name(canonical: CanonicalFace) -> None:
+    raw = face.measure(frames_of(canonical), canonical)
+    seen = action_units.estimate_track(raw, None)
+    for track in (raw, seen):
+        assert track.column("bright_level")[0] == 180
+        assert track.column("dark_level")[0] == 40
+        assert track.column("sharpness")[0] == pytest.approx(0.1)
+        assert track.column("face_px")[0] == pytest.approx(
+            10 * np.linalg.norm((canonical.points_cm[33] - canonical.points_cm[263])), rel=1e-3
+        )
+
+
 def test_a_good_frame_has_no_reason(canonical: CanonicalFace) -> None:
     track = face.measure(frames_of(canonical), canonical)
     assert track.valid.all()
@@ -88,8 +100,8 @@ def test_a_good_frame_has_no_reason(canonical: CanonicalFace) -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"dark": 30.0}, "too_dark"),
-        ({"bright": 230.0}, "too_bright"),
+        ({"bright_level": 30.0}, "too_dark"),
+        ({"dark_level": 230.0}, "too_bright"),
         ({"sharpness": 0.005}, "blurred"),
         ({"other_face": 0.9}, "several_faces"),
     ],
@@ -187,8 +199,8 @@ def test_light_of_a_crop() -> None:
     rng = np.random.default_rng(0)
     crop = rng.integers(0, 256, (256, 256, 3), dtype=np.uint8)
     dark = (crop // 10).astype(np.uint8)
-    assert light(dark).dark < 30 < 200 < light(crop).dark
-    assert light(np.full((256, 256, 3), 250, np.uint8)).bright == pytest.approx(250, abs=1)
+    assert light(dark).bright_level < 30 < 200 < light(crop).bright_level
+    assert light(np.full((256, 256, 3), 250, np.uint8)).dark_level == pytest.approx(250, abs=1)
     import cv2
 
     assert light(cv2.GaussianBlur(crop, (0, 0), 4)).sharpness < 0.1 * light(crop).sharpness
