@@ -92,8 +92,9 @@ def read_frames(
     """The frames shown at ``start_s <= time < stop_s``, upright, in order: pairs of time and picture.
 
     Times are those of ``media.video.time_s``; a frame that cannot be decoded is missing from the series. Wherever the
-    reading starts, the pictures are those of a decoding from the very beginning. Each call opens the file on its own,
-    so that several threads may read at once.
+    reading starts, the pictures are those of a decoding from the very beginning (in a damaged file, what a decoder
+    makes of a damaged place may depend on the start). Each call opens the file on its own, so that several threads may
+    read at once.
 
     Parameters
     ----------
@@ -105,7 +106,7 @@ def read_frames(
     time_s : seconds on the media clock, strictly rising
     rgb : ndarray [shape=(h, w, 3), uint8, RGB], C-contiguous
 
-    A recording without picture gives nothing. MediaError when the file is gone or was replaced.
+    A recording without picture gives nothing. MediaError when the file is gone.
 
     >>> for time_s, rgb in read_frames(media, 10.0, 20.0):        # doctest: +SKIP
     ...     show(rgb)
@@ -121,19 +122,12 @@ def read_frames(
     for first in _starts_before(video, float(wanted_s[0])):
         try:
             for time_s, frame in _frames_from(media, video, first, threads):
-                if time_s < wanted_s[0] or time_s <= last_s:
-                    continue
-                if time_s > wanted_s[-1]:
-                    return
-                if first and last_s == -math.inf and time_s > wanted_s[0]:
-                    break  # this decoder needs a longer run-up
-                yield time_s, upright(frame)
-                last_s = time_s
-                if time_s == wanted_s[-1]:
-                    return
-            else:
-                if last_s > -math.inf:
-                    return
+                if wanted_s[0] <= time_s <= wanted_s[-1] and time_s > last_s:
+                    yield time_s, upright(frame)
+                    last_s = time_s
+                if time_s >= wanted_s[-1]:
+                    break
+            return
         except _WrongStartError:
             _log.debug("%s: packet %d is no place to start from; reading from further back", media.path, first)
 
@@ -158,7 +152,7 @@ def _frames_from(media: Media, video: VideoInfo, first: int, threads: int) -> It
             if threads > 1:
                 codec.thread_type = "AUTO"
             if codec.name == "h264":  # else it guesses, and drops the frames that prove it wrong
-                codec.reorder_depth = max(codec.reorder_depth, min(index.reorder, 16))
+                codec.reorder_depth = max(codec.reorder_depth, index.reorder)
             if seek:
                 packets = _seek(container, stream, index, first)
                 if packets is None:
@@ -180,6 +174,8 @@ def _frames_from(media: Media, video: VideoInfo, first: int, threads: int) -> It
                 k = int(np.searchsorted(index.shown_pts, frame.pts))
                 if k < len(video.time_s) and index.shown_pts[k] == frame.pts:
                     yield float(video.time_s[k]), frame
+            if not started:
+                raise _WrongStartError
             return
 
 

@@ -41,8 +41,8 @@ _STATE_LENGTH = ("mov", "matroska", "avi", "flac")
 #: How many packets are tried before a track is called undecodable.
 _MAX_TRIES = 1000
 
-#: How far, in coded frames, display order may stray from storage order. H.264 and H.265 allow 16.
-_MAX_REORDER = 32
+#: How far, in coded frames, display order may stray from storage order: H.264 and H.265 allow 16.
+_MAX_REORDER = 16
 
 #: Frame rate assumed where neither time stamps nor the container tell one.
 _FALLBACK_FPS = 25

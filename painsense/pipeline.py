@@ -147,6 +147,7 @@ class Analyzer:
             self.provider = providers.check(settings.provider)
         self._workers = settings.workers or os.cpu_count() or 1
         self._stop = threading.Event()
+        self._given: Baseline | None = None  # a rest clip or file given in the settings, read once for all clips
         self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="painsense-face")
 
     def __enter__(self) -> Self:
@@ -221,9 +222,8 @@ class Analyzer:
         return raw, voice
 
     def _voice(self, clip: Media, course: _Course, alone: bool) -> Track:
-        from painsense.voice import (
-            VoiceStream,  # librosa takes its time to load: let it, while the picture is worked on
-        )
+        # librosa takes its time to load: let it, while the picture is worked on
+        from painsense.voice import VoiceStream
 
         stream = VoiceStream()
         for start_s, samples in media.read_audio(clip):
@@ -307,8 +307,10 @@ class Analyzer:
             if neutral is not None:
                 return neutral, BaselineStamp("auto", neutral.source, None, neutral.frames), []
             return None, none, [f"less than {baseline.MIN_USABLE_S:g} s of usable face for a baseline: {NO_NEUTRAL}"]
-        path = Path(wanted)
-        neutral = Baseline.load(path) if path.suffix == ".json" else self.make_baseline(path)
+        if self._given is None:
+            path = Path(wanted)
+            self._given = Baseline.load(path) if path.suffix == ".json" else self.make_baseline(path)
+        neutral = self._given
         doubts = action_units.baseline_warnings(neutral)
         if neutral.face_model_sha256 not in ("", self.face_sha256):
             doubts.append("the saved baseline was made with other face networks: make it anew with painsense baseline")

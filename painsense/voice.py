@@ -21,9 +21,9 @@ import numpy.typing as npt
 
 from painsense import pitch
 from painsense.errors import MediaError
-from painsense.pitch import SAMPLE_RATE_HZ
 from painsense.tracks import BitArray, BoolArray, Column, FloatArray, Reason, TimeArray, Track, reason_index
 
+SAMPLE_RATE_HZ = pitch.SAMPLE_RATE_HZ
 STEP_S = 0.010
 HOP = 160  # samples in one step
 MIN_DURATION_S = 0.05  # three periods of the lowest pitch

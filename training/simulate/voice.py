@@ -76,7 +76,7 @@ class Sound:
     voiced : ndarray [shape=(n,), bool]
     mouth_open : ndarray [shape=(n,), 0-1] how far the mouth is open, to move a jaw with
     formants_hz : ndarray [shape=(n, 5), Hz]
-    cycle_s : ndarray [shape=(c,), s] when each glottal cycle begins
+    cycle_s : ndarray [shape=(c,), s] when the glottis closes and excites the tract, once in each cycle
     jitter_local, shimmer_db : realised in the cycles (NaN without at least three cycles)
     hnr_db : power of pulses against breath noise over the voiced frames (NaN when unvoiced), before room and noise
     """
@@ -276,7 +276,7 @@ def moan(
     )
     who = replace(
         who,
-        jitter=who.jitter * (1.2 + 1.0 * intensity),
+        jitter=min(who.jitter * (1.2 + 0.8 * intensity), 0.03),
         shimmer_db=who.shimmer_db * (1.2 + 0.8 * intensity),
         hnr_db=who.hnr_db - 2 - 3 * intensity,
         tilt_hz=who.tilt_hz * (0.7 + 1.0 * intensity),
@@ -311,12 +311,12 @@ def groan(
     who = replace(
         who,
         open_quotient=0.42,
-        jitter=who.jitter * (1.5 + 1.5 * intensity),
+        jitter=min(who.jitter * (1.3 + intensity), 0.03),  # rough, yet still a pitch
         shimmer_db=who.shimmer_db * (1.5 + intensity),
         hnr_db=who.hnr_db - 4 - 3 * intensity,
     )
     level = -34 + 14 * intensity if level_dbfs is None else level_dbfs
-    return _render(controls, who, rng, duration_s, level, subharmonic=0.1 + 0.2 * intensity)
+    return _render(controls, who, rng, duration_s, level, subharmonic=0.05 + 0.15 * intensity)
 
 
 def scream(
@@ -543,7 +543,7 @@ def _cycles(
         scale = np.sqrt(np.pi) / 2
         every_second = np.where(np.arange(count) % 2, 1.0, -1.0) * subharmonic
         period = np.diff(nominal) * np.maximum(
-            0.5, 1 + rng.normal(size=count) * who.jitter * scale + 0.08 * every_second
+            0.5, 1 + rng.normal(size=count) * who.jitter * scale + 0.06 * every_second
         )
         start = nominal[0] + np.concatenate([[0.0], np.cumsum(period[:-1])])
         amplitude = np.interp(start, step_s, controls.voice)
@@ -556,15 +556,18 @@ def _cycles(
 
 
 def _pulses(start: Array, period: Array, amplitude: Array, samples: int, open_quotient: float) -> Array:
-    """Derivative of glottal flow at 16 kHz, ndarray [shape=(samples,)]: 2x - 3x^2 while the glottis is open."""
+    """Derivative of glottal flow at 16 kHz, ndarray [shape=(samples,)]: 2x - 3x^2 while the glottis is open.
+
+    It is open in the last part of each cycle and closes at its end, so that the periods lie between the closures.
+    """
     out = np.zeros(samples * OVERSAMPLING)
     if len(start):
         t = np.arange(len(out)) / (SAMPLE_RATE_HZ * OVERSAMPLING)
         index = np.searchsorted(start, t, side="right") - 1
         inside = index >= 0
         k = index[inside]
-        x = (t[inside] - start[k]) / (period[k] * open_quotient)
-        out[inside] = np.where(x < 1, (2 * x - 3 * x * x) * amplitude[k], 0.0)
+        x = 1 - (1 - (t[inside] - start[k]) / period[k]) / open_quotient
+        out[inside] = np.where((x > 0) & (x < 1), (2 * x - 3 * x * x) * amplitude[k], 0.0)
     return np.asarray(signal.resample_poly(out, 1, OVERSAMPLING))
 
 
@@ -656,7 +659,7 @@ def _render(
         voiced=voiced,
         mouth_open=np.clip(np.interp(centre_step, steps, controls.mouth_open), 0, 1),
         formants_hz=np.stack([np.interp(centre_step, steps, f) for f in controls.formants_hz.T], axis=1),
-        cycle_s=start,
+        cycle_s=start + period,
         jitter_local=np.nan if few else float(np.mean(np.abs(np.diff(period))[same]) / np.mean(period)),
         shimmer_db=np.nan if few else float(np.mean(np.abs(20 * np.diff(np.log10(amplitude)))[same])),
         hnr_db=hnr_db,
