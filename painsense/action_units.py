@@ -47,7 +47,7 @@ MOUTH = ("AU10", "AU15", "AU20", "AU26")  # these also act in speech
 SHUT_SHARE = 0.2  # share of the open eye's value that the mesh still shows when the lids are closed
 CLOSED = 0.75  # eye closure at and above which the eyes count as closed
 SPEAKING_SPREAD = 1.5  # factor on the spread of mouth action units while speaking
-#: factor on the spread where no neutral is known: seven real people at rest read PSPI 1.1 to 5.2 against the average
+#: factor on the spread where no neutral is known: seven real people at rest read PSPI 0.5 to 4.5 against the average
 # face
 WITHOUT_NEUTRAL_SPREAD = 1.75
 TURNED_FROM_DEG, TURNED_SPREAD = 20.0, 2.0  # the spread grows from 20 deg of yaw to twice its size at the gate

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -79,7 +81,7 @@ def test_at_the_neutral_nothing_is_active(neutral: Baseline) -> None:
 )  # fmt: skip
 def test_the_unit_that_moved_rises(neutral: Baseline, name: str, changes: dict[str, float]) -> None:
     assert estimate_track(raw_track(neutral), neutral).column(name)[0] == 0
-    assert estimate_track(raw_track(neutral, **changes), neutral).column(name)[0] > 1
+    assert estimate_track(raw_track(neutral, **changes), neutral).column(name)[0] > 0.5
 
 
 def test_closed_eyes_count_after_half_a_second(neutral: Baseline) -> None:
@@ -137,11 +139,15 @@ def test_an_expressive_neutral_is_doubted(neutral: Baseline) -> None:
 
 def test_the_shipped_weights_say_how_good_they_are() -> None:
     """The file carries the results on people it had not seen; a worse refit must not slip in."""
-    import json
-
     content = json.loads(assets.weights()["action_units"].path.read_text())
     assert content["metrics"]["people_tested"] >= 50
     results = content["metrics"]["with_neutral"]
     assert results["PSPI"]["r"] >= 0.75
     assert results["AU9"]["r"] >= 0.7
     assert set(results) == {*NAMES, "PSPI"}
+
+
+def test_the_readme_quotes_the_results_of_the_shipped_weights() -> None:
+    pspi = json.loads(assets.weights()["action_units"].path.read_text())["metrics"]["with_neutral"]["PSPI"]
+    readme = " ".join((Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8").split())
+    assert f"PSPI correlates {pspi['r']:.2f} with the truth, mean error {pspi['mae']:.1f} points" in readme

@@ -289,7 +289,7 @@ uncertain.
 
 Real faces are not rendered ones. Against their own neutral, people at rest or talking read PSPI means below 1 in the
 recordings the tests use, and a broad smile reads AU12 near 4, but also PSPI 5: cheeks and upper lip rise in a smile,
-too. Without a neutral, seven real people at rest read PSPI 1.1 to 5.2 against the average simulated face. That is why
+too. Without a neutral, seven real people at rest read PSPI 0.5 to 4.5 against the average simulated face. That is why
 the spread is widened by a factor of 1.75 there, and why a rest clip is worth recording.
 """
 
