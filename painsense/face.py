@@ -199,8 +199,7 @@ def measure(frames: Frames, canonical: CanonicalFace, person: str | int = "large
         aligned, rotation = align(points, canonical)
         flat = points[:, :, :2]
         low, high = flat.min(axis=1), flat.max(axis=1)
-        width, height = frames.size_px
-        inside = ((flat >= 0) & (flat < (width, height))).all(axis=2).mean(axis=1)
+        inside = ((flat >= 0) & (flat < frames.size_px[found][:, None])).all(axis=2).mean(axis=1)
         across = np.linalg.norm(points[:, RIGHT_EYE_OUTER] - points[:, LEFT_EYE_OUTER], axis=1)
         capture = np.column_stack(
             [

@@ -42,9 +42,9 @@ SHARPNESS_PX = 128  # sharpness is judged on a crop of this side: detail finer t
 class Light:
     """What the pixels of a face say about light and focus.
 
-    ``bright_level`` and ``dark_level`` are the 95th and 5th percentile of luma, 0-255: a face is too dark when even its brightest
-    parts are dark, whatever the colour of the skin. ``sharpness`` is the energy of the Laplacian over that of the
-    picture (after Pech-Pacheco et al. 2000, doi:10.1109/ICPR.2000.903548).
+    ``bright_level`` and ``dark_level`` are the 95th and 5th percentile of luma, 0-255: a face is too dark when even
+    its brightest parts are dark, whatever the colour of the skin. ``sharpness`` is the energy of the Laplacian over
+    that of the picture (after Pech-Pacheco et al. 2000, doi:10.1109/ICPR.2000.903548).
     """
 
     bright_level: float
@@ -71,7 +71,7 @@ class Frames:
     Attributes
     ----------
     time_s : ndarray [shape=(n,), s]
-    size_px : (width, height) of the analysed pictures
+    size_px : ndarray [shape=(n, 2), px], width and height of each analysed picture
     points_px : ndarray [shape=(n, 478, 3), px]
     blendshapes : ndarray [shape=(n, 52), 0-1]
     presence, bright_level, dark_level, sharpness : ndarray [shape=(n,)]
@@ -79,7 +79,7 @@ class Frames:
     """
 
     time_s: TimeArray
-    size_px: tuple[int, int]
+    size_px: FloatArray
     points_px: FloatArray
     blendshapes: FloatArray
     presence: FloatArray
@@ -173,7 +173,6 @@ def follow(engine: Engine, frames: Iterable[tuple[float, Image]], from_s: float 
 def collect(seen: list[Seen]) -> Frames:
     """Frames in arrays."""
     n = len(seen)
-    size = (seen[0].width_px, seen[0].height_px) if seen else (0, 0)
     points = np.full((n, N_LANDMARKS, 3), np.nan, np.float32)
     blendshapes = np.full((n, len(BLENDSHAPES)), np.nan, np.float32)
     scalars = np.full((n, 4), np.nan, np.float32)
@@ -184,7 +183,7 @@ def collect(seen: list[Seen]) -> Frames:
             scalars[row] = one.tracked.presence, one.light.bright_level, one.light.dark_level, one.light.sharpness
     return Frames(
         time_s=np.array([one.time_s for one in seen], np.float64),
-        size_px=size,
+        size_px=np.array([(one.width_px, one.height_px) for one in seen], np.float32).reshape(n, 2),
         points_px=points,
         blendshapes=blendshapes,
         presence=scalars[:, 0],

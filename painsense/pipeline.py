@@ -175,7 +175,7 @@ class Analyzer:
             voice,
             neutral,
             stamp,
-            [*clip.warnings, *doubts],
+            [*clip.warnings, *self._undecoded(clip, raw), *doubts],
         )
         pictures = self._pictures(clip, raw, report.peaks)
         triangles = thread_networks(self.settings.face_model).canonical.triangles if pictures else None
@@ -316,6 +316,14 @@ class Analyzer:
             doubts.append("the saved baseline was made with other face networks: make it anew with painsense baseline")
         created = neutral.created if neutral.kind == "saved" else None
         return neutral, BaselineStamp(neutral.kind, neutral.source, created, neutral.frames), doubts
+
+    def _undecoded(self, clip: Media, raw: Track | None) -> list[str]:
+        """A warning when frames the file promises could not be decoded: known only after reading."""
+        if raw is None or clip.video is None:
+            return []
+        chosen = _thinned(clip.video.time_s, self.settings.fps)
+        missing = len(clip.video.time_s if chosen is None else chosen) - len(raw)
+        return [f"{missing} pictures of the recording could not be decoded and are missing"] if missing > 0 else []
 
     def software(self) -> Software:
         """What computes the results, for their stamp."""

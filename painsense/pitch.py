@@ -29,7 +29,7 @@ _COMPRESSION = 0.75  # exponent on the power spectrum before the autocorrelation
 _ROLL_OFF_HZ = (2000.0, 4500.0)  # what lies above is mostly noise; periodicity still uses all of it
 _CANDIDATES = 8
 _SUSTAIN_S = 0.008  # a pitch must still be there this much later: formant ringing is not
-_OCTAVE_COST = 0.06  # of the frame's best strength, per octave of lag: prefers the shortest period that explains it
+_OCTAVE_COST = 0.065  # of the frame's best strength, per octave of lag: prefers the shortest period that explains it
 _JUMP_COST = 0.7  # per octave between neighbouring frames
 
 Array = npt.NDArray[Any]

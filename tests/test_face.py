@@ -30,7 +30,7 @@ def frames_of(
     ones = np.ones(n, np.float32)
     return Frames(
         time_s=np.arange(n) / 25,
-        size_px=(640, 360),
+        size_px=np.tile(np.array([640, 360], np.float32), (n, 1)),
         points_px=np.tile(points.astype(np.float32), (n, 1, 1)),
         blendshapes=np.zeros((n, 52), np.float32),
         presence=ones,
@@ -87,7 +87,7 @@ def test_each_value_stands_under_its_name(canonical: CanonicalFace) -> None:
         assert track.column("dark_level")[0] == 40
         assert track.column("sharpness")[0] == pytest.approx(0.1)
         assert track.column("face_px")[0] == pytest.approx(
-            10 * np.linalg.norm((canonical.points_cm[33] - canonical.points_cm[263])), rel=1e-3
+            10 * np.linalg.norm(canonical.points_cm[33] - canonical.points_cm[263]), rel=1e-3
         )
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import clips
 import cv2
 import jsonschema
 import numpy as np
@@ -21,7 +22,6 @@ import pytest
 
 from painsense.cli import main
 from painsense.report import schema
-from tests import clips
 
 Score = Callable[..., tuple[int, str, str]]
 

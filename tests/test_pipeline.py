@@ -6,9 +6,11 @@ import csv
 import dataclasses
 from pathlib import Path
 
+import clips
 import numpy as np
 import pytest
 
+from painsense import media
 from painsense.errors import BaselineError, MediaError, ProviderError
 from painsense.pipeline import Analyzer, Settings, analyze
 from painsense.report import Report
@@ -123,6 +125,14 @@ def test_clip_summary(sample: Report) -> None:
     assert sample.baseline.kind == "auto"
     assert [window.start_s for window in sample.windows[:3]] == [0.0, 0.5, 1.0]
     assert {model.name for model in sample.software.models} == {"face_landmarker", "action_units"}
+
+
+def test_pictures_that_cannot_be_decoded_are_counted(sample_clip: Path, tmp_path: Path) -> None:
+    damaged = clips.damaged(sample_clip, tmp_path / "damaged.mp4", bursts=12, burst_bytes=3000)
+    report = analyze(damaged, FACE)
+    missing = len(media.open_media(damaged).video.time_s) - len(report.tracks["face"])
+    assert missing > 0, "or the test shows nothing"
+    assert any(f"{missing} pictures of the recording could not be decoded" in text for text in report.quality.warnings)
 
 
 # ---- the same answer each time
