@@ -113,7 +113,7 @@ def _face_options(command: Callable[..., Any]) -> Callable[..., Any]:
             type=click.IntRange(min=0),
             default=0,
             metavar="N",
-            help="Processes to spread the work over [default: one for each core]. Never changes a result.",
+            help="Threads to spread the work over [default: one for each core]. Never changes a result.",
         ),
         click.option(
             "--face-engine",

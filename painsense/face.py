@@ -192,7 +192,7 @@ def measure(frames: Frames, canonical: CanonicalFace, person: str | int = "large
     """The raw face track of one stretch of frames: capture, geometry and blendshapes, with reasons where unusable."""
     n = len(frames.time_s)
     values = np.full((n, len(COLUMNS)), np.nan, np.float32)
-    found = np.isfinite(frames.presence)
+    found = np.isfinite(frames.points_px[:, 0, 0])  # the reference engine gives no presence score
     values[:, _index("other_face")] = frames.other_face
     if found.any():
         points = frames.points_px[found]

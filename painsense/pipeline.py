@@ -139,12 +139,10 @@ class Analyzer:
     def __init__(self, settings: Settings = Settings()) -> None:
         self.settings = settings
         self._face_model = assets.face_model(settings.face_model) if "face" in settings.modalities else None
-        if settings.provider == "cpu":
-            self.provider = "cpu"
-        else:
+        if settings.provider != "cpu":  # loading ONNX Runtime takes a while, and its CPU provider always works
             from painsense import providers
 
-            self.provider = providers.check(settings.provider)
+            providers.check(settings.provider)
         self._workers = settings.workers or os.cpu_count() or 1
         self._stop = threading.Event()
         self._given: Baseline | None = None  # a rest clip or file given in the settings, read once for all clips
@@ -333,7 +331,7 @@ class Analyzer:
             painsense=__version__,
             models=tuple(ModelStamp(model.name, model.version, model.sha256) for model in models),
             face_engine=settings.face_engine,
-            provider=self.provider,
+            provider=settings.provider,
             # what can change a result, and no path of this machine
             settings={
                 "baseline": settings.baseline

@@ -7,6 +7,7 @@ What concerns the child process is tested with a make-believe mediapipe, so ever
 
 from __future__ import annotations
 
+import csv
 import importlib.util
 import os
 import shutil
@@ -32,6 +33,7 @@ from painsense.pipeline import Settings, analyze
 from painsense.reference import ReferenceEngine
 from tests.test_no_network import reached_out, traced
 
+POSE = ("yaw_deg", "pitch_deg", "roll_deg")
 ROOT = Path(reference.__file__).resolve().parent.parent
 
 
@@ -59,11 +61,12 @@ class Parity:
     only_one: int
     distance: np.ndarray  # of frames where both found a face: mean over landmarks
     blendshape: np.ndarray  # (n, 52) absolute differences
-    pose_deg: np.ndarray  # (n, 3) absolute differences of yaw, pitch, roll
-    yaw_deg: np.ndarray
+    time_s: np.ndarray  # (n,)
+    ours_deg: np.ndarray  # (n, 3) yaw, pitch, roll
+    theirs_deg: np.ndarray
 
     def __str__(self) -> str:
-        pose = np.median(self.pose_deg, axis=0)
+        pose = np.median(np.abs(self.ours_deg - self.theirs_deg), axis=0)
         return (
             f"{self.frames} frames, {self.only_one} seen by one engine only; "
             f"landmarks {np.median(self.distance):.2f}% (p95 {np.percentile(self.distance, 95):.2f}%); "
@@ -76,7 +79,7 @@ def parity(clip: Path) -> Parity:
     networks = thread_networks()
     ours, theirs = Follower(networks), ReferenceEngine()
     frames = only_one = 0
-    distance, blendshape, ours_deg, theirs_deg = [], [], [], []
+    distance, blendshape, times_s, ours_deg, theirs_deg = [], [], [], [], []
     for time_s, image in media.read_frames(media.open_media(clip)):
         seen, found = ours.step(image, time_s).tracked, theirs.find(image, time_s)
         frames += 1
@@ -87,15 +90,15 @@ def parity(clip: Path) -> Parity:
         across = found.points_px[RIGHT_EYE_OUTER] - found.points_px[LEFT_EYE_OUTER]
         distance.append(100 * apart / np.linalg.norm(across[:2]))
         blendshape.append(np.abs(seen.blendshapes - found.blendshapes))
+        times_s.append(time_s)
         rotation = found.transform[:3, :3] / np.linalg.norm(found.transform[:3, :3], axis=0)
         ours_deg.append(pose_deg(seen.points_px[None], networks.canonical)[0])
         theirs_deg.append(angles_deg(rotation[None])[0])
     theirs.close()
-    pose = np.abs(np.array(ours_deg) - np.array(theirs_deg))
-    return Parity(frames, only_one, np.array(distance), np.array(blendshape), pose, np.array(theirs_deg)[:, 0])
+    return Parity(frames, only_one, *map(np.array, (distance, blendshape, times_s, ours_deg, theirs_deg)))
 
 
-def _check(clip: Path) -> None:
+def _check(clip: Path) -> Parity:
     measured = parity(clip)
     print(f"{clip.name}: {measured}")
     assert len(measured.distance) > 50
@@ -105,10 +108,12 @@ def _check(clip: Path) -> None:
     assert np.median(measured.blendshape) < 0.05
     assert np.median(measured.blendshape, axis=0).max() < 0.06  # of each of the 52: none is taken for another
     # MediaPipe fits a camera in space, painsense the canonical face without perspective: some degrees lie between them
-    facing = np.abs(measured.yaw_deg) < 30
-    assert np.all(np.median(measured.pose_deg[facing], axis=0) < 5)
-    assert np.all(np.percentile(measured.pose_deg[facing], 95, axis=0) < 8)
+    facing = np.abs(measured.theirs_deg[:, 0]) < 30
+    apart_deg = np.abs(measured.ours_deg - measured.theirs_deg)[facing]
+    assert np.all(np.median(apart_deg, axis=0) < 5)
+    assert np.all(np.percentile(apart_deg, 95, axis=0) < 8)
     assert "mediapipe" not in sys.modules
+    return measured
 
 
 @pytest.mark.usefixtures("real_mediapipe")
@@ -119,7 +124,16 @@ def test_parity_on_real_faces(name: str, shared_data: Path) -> None:
 
 @pytest.mark.usefixtures("real_mediapipe")
 def test_parity_on_rendered_faces(sample_clip: Path) -> None:
-    _check(sample_clip)
+    measured = _check(sample_clip)
+    with sample_clip.with_suffix(".truth.csv").open(newline="") as file:
+        truth = {float(row["time_s"]): [float(row[name] or "nan") for name in POSE] for row in csv.DictReader(file)}
+    times_s = np.array(list(truth))
+    true_deg = np.array([truth[times_s[np.abs(times_s - time_s).argmin()]] for time_s in measured.time_s])
+    facing = np.abs(true_deg[:, 0]) < 45
+    for engine, engine_deg in (("litert", measured.ours_deg), ("mediapipe", measured.theirs_deg)):
+        error_deg = np.abs(engine_deg - true_deg)[facing].mean(axis=0)
+        print(f"{engine}: mean error to the true yaw, pitch and roll {error_deg.round(1)} deg")
+        assert np.all(error_deg < 5)
 
 
 @pytest.mark.usefixtures("real_mediapipe")
