@@ -29,8 +29,9 @@ _COMPRESSION = 0.75  # exponent on the power spectrum before the autocorrelation
 _ROLL_OFF_HZ = (2000.0, 4500.0)  # what lies above is mostly noise; periodicity still uses all of it
 _CANDIDATES = 8
 _SUSTAIN_S = 0.008  # a pitch must still be there this much later: formant ringing is not
-_OCTAVE_COST = 0.065  # of the frame's best strength, per octave of lag: prefers the shortest period that explains it
-_JUMP_COST = 0.7  # per octave between neighbouring frames
+_OCTAVE_COST = 0.15  # times the frame's best strength, per octave of lag: prefers the shortest period
+_EASE = 1.2  # 1 plus what jitter and noise leave unexplained even of the right period
+_JUMP_COST = 0.7  # times the weaker strength, per octave between neighbouring frames
 
 Array = npt.NDArray[Any]
 
@@ -62,7 +63,7 @@ class Candidates:
     f0_hz: FloatArray
     strength: FloatArray
     periodicity: FloatArray
-    worth: FloatArray  # strength less the octave cost: what the path adds up
+    worth: FloatArray  # what the path adds up
 
     def part(self, rows: slice) -> Candidates:
         return Candidates(self.f0_hz[rows], self.strength[rows], self.periodicity[rows], self.worth[rows])
@@ -114,13 +115,18 @@ def candidates(frames: FloatArray) -> tuple[FloatArray, Candidates, npt.NDArray[
             break
         total += np.where(inside, _height_near(compressed, k * lag), 0)
         count += inside
-    strength = np.where(found, total / count, 0) * _TAPER[best + low]
+    height_here = np.where(found, total / count, 0)
+    taper = _TAPER[best + low]
+    strength = height_here * taper
     scale = np.maximum(strength.max(axis=1, keepdims=True), np.float32(0.05))
     found_here = Candidates(
         f0_hz=(SAMPLE_RATE_HZ / lag).astype(np.float32),
         strength=strength.astype(np.float32),
         periodicity=np.where(found, np.clip(_height_near(complete, _FINER * lag), 0, 1), 0).astype(np.float32),
-        worth=np.where(found, strength - _OCTAVE_COST * scale * np.log2(lag / low), -1).astype(np.float32),
+        # what a period leaves unexplained counts, not how high its peak is: half a period can come close in height
+        worth=np.where(
+            found, -np.log(_EASE - np.minimum(height_here, 1)) * taper - _OCTAVE_COST * scale * np.log2(lag / low), -1
+        ).astype(np.float32),
     )
     summed = np.maximum(energy.sum(axis=1), np.float32(1e-9))
     top = np.clip(energy.argmax(axis=1), 4, energy.shape[1] - 5)

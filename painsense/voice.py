@@ -243,9 +243,9 @@ class VoiceStream:
             end = self._buffer[: _CONTEXT + left * HOP]
             self._analyse(np.append(end, np.full(_CONTEXT, end[-1])))  # held, so that DC makes no step
         self._keep(self._path.finish())
-        pitched, sound = _stack(self._pitch, 3), _stack(self._sound, 3)
+        pitched, sound = _columns(self._pitch, 3), _columns(self._sound, 3)
         flags = np.concatenate([np.empty(0, np.uint8), *self._flags])
-        time_s: TimeArray = (self._start_s or 0.0) + (np.arange(len(pitched), dtype=np.float64) + 0.5) * STEP_S
+        time_s: TimeArray = (self._start_s or 0.0) + (np.arange(len(flags), dtype=np.float64) + 0.5) * STEP_S
         values, bits = _decide(pitched, sound, flags)
         return Track("voice", COLUMNS, REASONS, time_s, values, bits)
 
@@ -400,8 +400,8 @@ def _fill_holes(y: FloatArray) -> tuple[FloatArray, BoolArray]:
 
 def _decide(pitched: FloatArray, sound: FloatArray, flags: npt.NDArray[np.uint8]) -> tuple[FloatArray, BitArray]:
     """Values and reasons from the measures of all frames."""
-    f0, strength, periodicity = pitched.T.copy()
-    level, loudness, peak = sound.T.copy()
+    f0, strength, periodicity = pitched
+    level, loudness, peak = sound
     missing = (flags & _MISSING) != 0
     for column in (f0, periodicity, level, loudness):
         column[missing] = np.nan
@@ -422,7 +422,7 @@ def _decide(pitched: FloatArray, sound: FloatArray, flags: npt.NDArray[np.uint8]
 
     silent = dead | (~voiced & ~tone & (loud <= np.fmax(floor + _OFF_MARGIN_DB, _LOWEST_VOICE_DBFS)))
     overdriven = ((flags & _FLAT) != 0) & (peak >= 0.98 * min(peak.max(initial=0), 1.0)) & (peak > 0.1)
-    clipped = np.convolve(overdriven, np.ones(5), "same") > 0 if len(overdriven) else overdriven
+    clipped = _near(overdriven, 2)  # as far as the windows reach
     snr_db = _signal_to_noise(level[voiced], _noise_floor(level[~voiced]))
     reasons = {
         "no_audio": missing,
@@ -437,10 +437,12 @@ def _decide(pitched: FloatArray, sound: FloatArray, flags: npt.NDArray[np.uint8]
         bits |= where.astype(np.uint32) << np.uint32(reason_index(REASONS, code))
 
     f0[~(voiced | (tone & (f0 >= F0_LOW_HZ)))] = np.nan
-    r = np.clip(periodicity, 0.001, 0.99999)
-    hnr = np.where(np.isnan(f0), np.nan, 10 * np.log10(r / (1 - r)))
-    heard = np.where(missing, np.nan, voiced)
-    return np.stack([f0, heard, periodicity, hnr, level, loudness], axis=1).astype(np.float32), bits
+    r = np.clip(periodicity, np.float32(0.001), np.float32(0.99999))
+    values = np.empty((len(f0), len(COLUMNS)), np.float32)
+    values[:, 0], values[:, 2], values[:, 4], values[:, 5] = f0, periodicity, level, loudness
+    values[:, 1] = np.where(missing, np.float32(np.nan), voiced)
+    values[:, 3] = np.where(np.isnan(f0), np.float32(np.nan), 10 * np.log10(r / (1 - r)))
+    return values, bits
 
 
 def _steady_tones(f0: FloatArray, strength: FloatArray, level: FloatArray, flags: npt.NDArray[np.uint8]) -> BoolArray:
@@ -488,8 +490,9 @@ def _leaps(f0: FloatArray) -> BoolArray:
 
 def _held(level: FloatArray) -> BoolArray:
     """Frames in a level that lasts: within 6 dB over 40 ms. A knock rings at a pitch too, but dies away at once."""
-    around = np.clip(np.arange(len(level))[:, None] + [-2, 2], 0, max(len(level) - 1, 0))
-    return np.asarray(np.abs(np.diff(level[around], axis=1)[:, 0]) <= _HELD_DB)  # NaN compares false
+    out = np.zeros(len(level), bool)
+    out[2:-2] = np.abs(level[4:] - level[:-4]) <= _HELD_DB  # NaN compares false
+    return out
 
 
 def _voiced_runs(may: BoolArray, likely: BoolArray, sure: BoolArray) -> BoolArray:
@@ -522,8 +525,20 @@ def _runs(flag: BoolArray) -> Iterator[tuple[int, int]]:
     return zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
 
 
-def _stack(parts: list[FloatArray], width: int) -> FloatArray:
-    return np.concatenate([np.empty((0, width), np.float32), *parts])
+def _near(flag: BoolArray, reach: int) -> BoolArray:
+    """True up to ``reach`` frames around true frames."""
+    out = flag.copy()
+    for k in range(1, reach + 1):
+        out[k:] |= flag[:-k]
+        out[:-k] |= flag[k:]
+    return out
+
+
+def _columns(parts: list[FloatArray], width: int) -> FloatArray:
+    """Rows piled up and turned, [shape=(width, n)]; empties ``parts``, for an hour of them need not exist twice."""
+    out = np.concatenate([np.empty((width, 0), np.float32), *(part.T for part in parts)], axis=1)
+    parts.clear()
+    return out
 
 
 # --- what comes in ----------------------------------------------------------------------------------------------------

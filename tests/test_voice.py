@@ -399,6 +399,15 @@ def test_damaged_time_stamps_are_refused() -> None:
         stream.push(1e7, np.zeros(RATE))
 
 
+@pytest.mark.parametrize("samples", [1, 159, 160, 400, 800])
+def test_very_short_sound_gives_a_short_track(samples: int) -> None:
+    stream = voice.VoiceStream()
+    stream.push(3.0, np.full(samples, 0.1, np.float32) * np.resize([1, -1, 0.5], samples))
+    track = stream.finish()
+    assert len(track) == samples // voice.HOP
+    assert not voiced(track).any()
+
+
 def test_stream_ends_once_and_can_be_empty() -> None:
     stream = voice.VoiceStream()
     stream.push(0.0, np.zeros(0))

@@ -278,7 +278,7 @@ def moan(
         who,
         jitter=min(who.jitter * (1.2 + 0.8 * intensity), 0.03),
         shimmer_db=who.shimmer_db * (1.2 + 0.8 * intensity),
-        hnr_db=who.hnr_db - 2 - 3 * intensity,
+        hnr_db=max(who.hnr_db - 2 - 3 * intensity, 6.0),
         tilt_hz=who.tilt_hz * (0.7 + 1.0 * intensity),
     )
     level = -34 + 16 * intensity if level_dbfs is None else level_dbfs
@@ -313,7 +313,7 @@ def groan(
         open_quotient=0.42,
         jitter=min(who.jitter * (1.3 + intensity), 0.03),  # rough, yet still a pitch
         shimmer_db=who.shimmer_db * (1.5 + intensity),
-        hnr_db=who.hnr_db - 4 - 3 * intensity,
+        hnr_db=max(who.hnr_db - 3 - 3 * intensity, 6.0),
     )
     level = -34 + 14 * intensity if level_dbfs is None else level_dbfs
     return _render(controls, who, rng, duration_s, level, subharmonic=0.05 + 0.15 * intensity)

@@ -1,0 +1,1 @@
+"""Measured figures of painsense beside their targets: ``python -m benchmarks``; see README.md."""
