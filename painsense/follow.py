@@ -127,7 +127,7 @@ class Follower:
         if tracked is None:
             tracked = self._find(image, due)
         elif due:
-            self._other = _largest_other(self._networks.find(image, full_view(image)), tracked.square)
+            self._other = largest_other(self._networks.find(image, full_view(image)), tracked.square)
         height, width = image.shape[:2]
         if tracked is None:
             self._square, self._other = None, 0.0
@@ -206,7 +206,7 @@ def light(crop: Image) -> Light:
     return Light(bright, dark, float(edges.var() / (small.var() + 1.0)))
 
 
-def _largest_other(found: list[Detection], target: Square) -> float:
+def largest_other(found: list[Detection], target: Square) -> float:
     """Side of the largest detected face that is not the target, over the target's own; 0 when there is none."""
     own = [d.box.side_px for d in found if distance(d.box, target) <= SAME_FACE_SIDES]
     others = [d.box.side_px for d in found if distance(d.box, target) > SAME_FACE_SIDES]

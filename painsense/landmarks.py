@@ -115,13 +115,21 @@ class Square:
 
     def crop(self, image: Image, side_px: int, border: int) -> Image:
         """The square as an upright picture of ``side_px`` pixels a side."""
-        return cv2.warpAffine(  # type: ignore[return-value]
-            image,
-            self.to_picture(side_px),
+        # OpenCV warps four channels more than twice as fast as three: give the part that is needed a fourth
+        reach = self.side_px / 2 * (abs(math.cos(self.angle_rad)) + abs(math.sin(self.angle_rad))) + 2
+        left, top = max(int(self.x_px - reach), 0), max(int(self.y_px - reach), 0)
+        part = image[top : max(int(self.y_px + reach) + 1, top + 1), left : max(int(self.x_px + reach) + 1, left + 1)]
+        if part.size == 0:  # the square lies outside the picture
+            part, left, top = image, 0, 0
+        matrix = self.to_picture(side_px) - ((0, 0, left), (0, 0, top))
+        warped = cv2.warpAffine(
+            cv2.cvtColor(part, cv2.COLOR_RGB2RGBA),
+            matrix,
             (side_px, side_px),
             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
             borderMode=border,
         )
+        return cv2.cvtColor(warped, cv2.COLOR_RGBA2RGB)  # type: ignore[return-value]
 
 
 @dataclass(frozen=True)

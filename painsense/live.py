@@ -41,7 +41,7 @@ class Live:
     """One person in front of a camera. Made by :meth:`painsense.Analyzer.live`; call it from one thread.
 
     Frames cost one landmark run each. Until :meth:`take_neutral` was called the face is compared with the average face.
-    Only numbers are kept, never pictures or sound.
+    Only numbers are kept, never pictures or sound. The face networks always run on LiteRT here.
 
     Examples
     --------

@@ -94,6 +94,7 @@ class VideoInfo:
     fps : average frames per second, None for fewer than two frames
     codec : FFmpeg's name of the decoder
     time_s : ndarray [shape=(n,), float64, seconds on the media clock] display times of all frames, strictly rising
+    key_s : ndarray [shape=(m,), float64, s] display times of the key frames that reading can start from
     start_s, end_s : when the first frame is shown, and until when the last one is
     still : True for a photo (jpg, png): one frame at time 0
     orientation : the turn and flip as an EXIF orientation, 1-8
@@ -107,6 +108,7 @@ class VideoInfo:
     fps: float | None
     codec: str
     time_s: TimeArray = field(repr=False)
+    key_s: TimeArray = field(repr=False)
     start_s: float
     end_s: float
     still: bool
@@ -368,6 +370,7 @@ def _video_info(table: _Table, index: PacketIndex, origin_s: Fraction, exif_orie
         fps=float((len(time_s) - 1) / length_s) if length_s else None,
         codec=table.stream.codec_context.name,
         time_s=time_s,
+        key_s=time_s[:1] if still else seconds(index.pts[index.starts] - index.lead, table.time_base, origin_s),
         start_s=float(time_s[0]),
         end_s=0.0 if still else float(time_s[-1]) + last_s,
         still=still,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +22,7 @@ import numpy as np
 
 from painsense import __version__, action_units, assets, baseline, face, illustrate, media, verdict, windows
 from painsense.baseline import Baseline
-from painsense.errors import BaselineError, MediaError
+from painsense.errors import BaselineError, MediaError, ModelError
 from painsense.follow import Engine, Follower, follow
 from painsense.landmarks import SAME_FACE_SIDES, Image, Square, distance, thread_networks
 from painsense.media import Media, VideoInfo
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 
 MODALITIES = ("face", "voice")
 SEGMENTS = 16  # a recording is cut into about this many segments ...
-SEGMENT_S = (2.5, 10.0)  # ... of at least and at most this length
+SEGMENT_S = (2.5, 20.0)  # ... of at least and at most this length
 RUN_IN_S = 0.25  # frames before a segment that let the crop settle; after two of them it differs by less than a pixel
 NO_NEUTRAL = (
     "compared with the average face, whose PSPI can be several points off: record the person at rest if you can"
@@ -91,6 +92,11 @@ class Settings:
             raise ValueError(f'person: expected "largest" or a number from 1, got {self.person!r}')
         if self.face_engine not in ("litert", "mediapipe"):
             raise ValueError(f'face_engine: expected "litert" or "mediapipe", got {self.face_engine!r}')
+        if self.face_engine == "mediapipe" and self.person != "largest":
+            raise ModelError(
+                "person: MediaPipe's runtime follows the face it is surest of and cannot be told another; "
+                "choose a person with --face-engine litert"
+            )
 
 
 def analyze(path: str | Path, settings: Settings = Settings(), *, progress: Progress | None = None) -> Report:
@@ -237,7 +243,7 @@ class Analyzer:
         first.
         """
         chosen = _thinned(video.time_s, self.settings.fps)
-        segments = _segments(video.time_s, clip.duration_s)
+        segments = _segments(video)
         pending = [self._pool.submit(self._segment, clip, chosen, span, None, course) for span in segments]
         tracks: list[Track] = []
         last: Square | None = None
@@ -430,11 +436,20 @@ def _thinned(time_s: TimeArray, fps: float | None) -> frozenset[float] | None:
     return frozenset(time_s[np.concatenate([[True], np.diff(slot) > 0])].tolist())
 
 
-def _segments(time_s: TimeArray, duration_s: float) -> list[tuple[float, float]]:
-    """Start and stop of each segment, cut by the recording's length alone; none is without frames."""
-    length = float(np.clip(duration_s / SEGMENTS, *SEGMENT_S))
-    slot = np.floor(time_s / length)
-    return [(float(k) * length, float(k + 1) * length) for k in np.unique(slot)]
+def _segments(video: VideoInfo) -> list[tuple[float, float]]:
+    """Start and stop of each segment. They depend on the file alone, and none is without frames.
+
+    A segment begins a run-in after a key frame where there is one near, so that nothing is decoded in vain.
+    """
+    begin, end = float(video.time_s[0]), float(video.time_s[-1])
+    length = float(np.clip((end - begin) / SEGMENTS, *SEGMENT_S))
+    wanted = begin + length * np.arange(1, math.ceil((end - begin) / length))
+    ready = video.key_s + RUN_IN_S
+    near = ready[np.abs(ready - wanted[:, None]).argmin(axis=1)] if len(wanted) else wanted
+    edges = np.unique(np.where(np.abs(near - wanted) <= length / 2, near, wanted))
+    edges = np.concatenate([[begin], edges[(edges > begin) & (edges <= end)], [np.inf]])
+    frames = np.searchsorted(video.time_s, edges)
+    return [(float(a), float(b)) for a, b, m, n in zip(edges, edges[1:], frames, frames[1:], strict=False) if n > m]
 
 
 def _last_seen(track: Track) -> Square | None:

@@ -25,12 +25,11 @@ PURE, LOW = np.uint8(4), np.uint8(8)
 _FFT = 1152  # more than window + longest lag, and a size the FFT is fast at
 _SEARCH_LOW_HZ, _SEARCH_HIGH_HZ = 46.0, 1080.0  # wider than any voice: a 50 Hz hum must be known as what it is
 _FINER = 2  # periodicity is read at 32 kHz: between samples of 16 kHz the tops of sharp peaks are lost
-_COMPRESSION = 0.75  # exponent on the power spectrum before the autocorrelation
+_COMPRESSION = 0.75  # exponent on the power spectrum before the autocorrelation; see `candidates` when changing it
 _ROLL_OFF_HZ = (2000.0, 4500.0)  # what lies above is mostly noise; periodicity still uses all of it
 _CANDIDATES = 8
 _SUSTAIN_S = 0.008  # a pitch must still be there this much later: formant ringing is not
-_OCTAVE_COST = 0.15  # times the frame's best strength, per octave of lag: prefers the shortest period
-_EASE = 1.2  # 1 plus what jitter and noise leave unexplained even of the right period
+_OCTAVE_COST = 0.065  # times the frame's best strength, per octave of lag: prefers the shortest period that explains it
 _JUMP_COST = 0.7  # times the weaker strength, per octave between neighbouring frames
 
 Array = npt.NDArray[Any]
@@ -41,6 +40,7 @@ _WEIGHT = (
     np.clip((_ROLL_OFF_HZ[1] - _BIN_HZ) / (_ROLL_OFF_HZ[1] - _ROLL_OFF_HZ[0]), 0, 1)
     * np.clip((_BIN_HZ - 30) / 20, 0, 1)  # rumble and what is left of DC
 ).astype(np.float32)
+_HEARD = int(np.flatnonzero(_WEIGHT)[-1]) + 1  # bins with any weight
 _LAGS = int(SAMPLE_RATE_HZ / _SEARCH_LOW_HZ) + 4
 
 
@@ -52,7 +52,7 @@ def _window_correlation(exponent: float, finer: int) -> FloatArray:
 
 
 _COMPRESSED_WINDOW = _window_correlation(_COMPRESSION, 1)
-_TAPER = _COMPRESSED_WINDOW**0.5
+_TAPER = _COMPRESSED_WINDOW**0.5  # takes half of that division back in the heights: at long lags it lifts noise too
 _COMPLETE_WINDOW = _window_correlation(1.0, _FINER)
 
 
@@ -63,7 +63,7 @@ class Candidates:
     f0_hz: FloatArray
     strength: FloatArray
     periodicity: FloatArray
-    worth: FloatArray  # what the path adds up
+    worth: FloatArray  # strength less the octave cost: what the path adds up
 
     def part(self, rows: slice) -> Candidates:
         return Candidates(self.f0_hz[rows], self.strength[rows], self.periodicity[rows], self.worth[rows])
@@ -96,7 +96,8 @@ def candidates(frames: FloatArray) -> tuple[FloatArray, Candidates, npt.NDArray[
     spectrum = np.fft.rfft(x, _FFT, axis=1)
     energy = np.square(spectrum.real) + np.square(spectrum.imag)  # (n, 577)
 
-    compressed = _autocorrelation((energy * _WEIGHT) ** np.float32(_COMPRESSION)) / _COMPRESSED_WINDOW
+    root = np.sqrt(energy[:, :_HEARD] * _WEIGHT[:_HEARD])
+    compressed = _autocorrelation(root * np.sqrt(root)) / _COMPRESSED_WINDOW  # to the 0.75, cheaper than a power
     complete = _autocorrelation(energy, _FINER) / _COMPLETE_WINDOW
     low, high = int(SAMPLE_RATE_HZ / _SEARCH_HIGH_HZ), _LAGS - 2
     left, here, right = compressed[:, low - 1 : high - 1], compressed[:, low:high], compressed[:, low + 1 : high + 1]
@@ -115,25 +116,20 @@ def candidates(frames: FloatArray) -> tuple[FloatArray, Candidates, npt.NDArray[
             break
         total += np.where(inside, _height_near(compressed, k * lag), 0)
         count += inside
-    height_here = np.where(found, total / count, 0)
-    taper = _TAPER[best + low]
-    strength = height_here * taper
+    strength = np.where(found, total / count, 0) * _TAPER[best + low]
     scale = np.maximum(strength.max(axis=1, keepdims=True), np.float32(0.05))
-    found_here = Candidates(
+    best_peaks = Candidates(
         f0_hz=(SAMPLE_RATE_HZ / lag).astype(np.float32),
         strength=strength.astype(np.float32),
         periodicity=np.where(found, np.clip(_height_near(complete, _FINER * lag), 0, 1), 0).astype(np.float32),
-        # what a period leaves unexplained counts, not how high its peak is: half a period can come close in height
-        worth=np.where(
-            found, -np.log(_EASE - np.minimum(height_here, 1)) * taper - _OCTAVE_COST * scale * np.log2(lag / low), -1
-        ).astype(np.float32),
+        worth=np.where(found, strength - _OCTAVE_COST * scale * np.log2(lag / low), -1).astype(np.float32),
     )
     summed = np.maximum(energy.sum(axis=1), np.float32(1e-9))
     top = np.clip(energy.argmax(axis=1), 4, energy.shape[1] - 5)
     line = np.take_along_axis(energy, top[:, None] + np.arange(-4, 5), axis=1).sum(axis=1)
     under = energy[:, : int(400 / _BIN_HZ[1])].sum(axis=1)
     flags = (line > 0.98 * summed) * PURE + (under > 0.9 * summed) * LOW
-    return level, found_here, flags.astype(np.uint8)
+    return level, best_peaks, flags.astype(np.uint8)
 
 
 def _autocorrelation(energy: FloatArray, finer: int = 1) -> FloatArray:

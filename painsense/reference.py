@@ -31,7 +31,7 @@ import numpy as np
 
 from painsense import assets
 from painsense.errors import ModelError
-from painsense.follow import LOOK_AROUND_S, Seen, _largest_other, light
+from painsense.follow import LOOK_AROUND_S, Seen, largest_other, light
 from painsense.landmarks import (
     BLENDSHAPES,
     CROP_PX,
@@ -128,7 +128,7 @@ class ReferenceEngine:
         crop = next_square(found.points_px).crop(image, CROP_PX, cv2.BORDER_REPLICATE)
         tracked = Tracked(found.points_px, math.nan, found.blendshapes, crop)
         if due or self._other is None:
-            self._other = _largest_other(self._networks.find(image, full_view(image)), tracked.square)
+            self._other = largest_other(self._networks.find(image, full_view(image)), tracked.square)
         return Seen(time_s, width, height, tracked, light(crop), self._other)
 
     def close(self) -> None:

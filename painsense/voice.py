@@ -417,7 +417,7 @@ def _decide(pitched: FloatArray, sound: FloatArray, flags: npt.NDArray[np.uint8]
     may = in_range & (strength >= _OFF_STRENGTH) & (loud >= gate + _OFF_MARGIN_DB)
     likely = may & (strength >= _LIKELY_STRENGTH) & (loud >= gate + _ON_MARGIN_DB)
     sure = likely & (strength >= _SURE_STRENGTH) & _held(level)
-    voiced = _voiced_runs(may & ~_leaps(f0), likely, sure)
+    voiced = _voiced_runs(may & ~(_leaps(f0) & ~likely), likely, sure)  # a clear voice may break into another octave
     voiced = _bridge(voiced, _BRIDGE, in_range & (loud >= gate + _OFF_MARGIN_DB))
 
     silent = dead | (~voiced & ~tone & (loud <= np.fmax(floor + _OFF_MARGIN_DB, _LOWEST_VOICE_DBFS)))

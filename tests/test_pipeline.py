@@ -12,7 +12,7 @@ import pytest
 
 from painsense import media
 from painsense.errors import BaselineError, MediaError, ProviderError
-from painsense.pipeline import Analyzer, Settings, analyze
+from painsense.pipeline import RUN_IN_S, Analyzer, Settings, _segments, analyze
 from painsense.report import Report
 
 FACE = Settings(modalities=("face",))
@@ -273,3 +273,19 @@ def test_fewer_frames_a_second(sample_clip: Path, sample: Report) -> None:
     assert len(report.tracks["face"]) == pytest.approx(8 * 30, abs=3)
     assert report.clip.pspi is not None and sample.clip.pspi is not None
     assert report.clip.pspi.mean == pytest.approx(sample.clip.pspi.mean, abs=0.2)
+
+
+def test_segments_cover_every_frame_once_and_begin_after_key_frames(tmp_path: Path) -> None:
+    for name, gop in (("long.mp4", 50), ("short.mkv", 10), ("one.mp4", 1000)):
+        video = media.open_media(clips.make_clip(tmp_path / name, seconds=20, fps=25, gop=gop)).video
+        assert video is not None
+        assert np.isin(video.key_s, video.time_s).all()
+        segments = _segments(video)
+        assert len(segments) > 4
+        assert segments[0][0] == video.time_s[0]
+        assert [stop for _, stop in segments[:-1]] == [start for start, _ in segments[1:]]
+        counts = [((video.time_s >= start) & (video.time_s < stop)).sum() for start, stop in segments]
+        assert min(counts) > 0
+        assert sum(counts) == len(video.time_s)
+        if gop < 1000:
+            assert all(np.abs(video.key_s + RUN_IN_S - start).min() < 1e-9 for start, _ in segments[1:])
