@@ -45,6 +45,7 @@ NAMES = {
 ESTIMATED = tuple(name for name in NAMES if name != "AU43")
 MOUTH = ("AU10", "AU15", "AU20", "AU26")  # these also act in speech
 SHUT_SHARE = 0.2  # share of the open eye's value that the mesh still shows when the lids are closed
+BLOCK = 4096  # frames estimated at a time
 CLOSED = 0.75  # eye closure at and above which the eyes count as closed
 SPEAKING_SPREAD = 1.5  # factor on the spread of mouth action units while speaking
 #: factor on the spread where no neutral is known: seven real people at rest read PSPI 0.5 to 4.5 against the average
@@ -186,10 +187,12 @@ def estimate_track(raw: Track, baseline: Baseline | None, speaking: BoolArray | 
     Track with :data:`COLUMNS`; every value but the capture ones is NaN where the frame cannot be used.
     """
     model = estimators().with_neutral if baseline is not None else estimators().without_neutral
-    inputs = np.stack([raw.column(name) for name in model.inputs], axis=1)
-    if baseline is not None:
-        inputs = inputs - np.array([baseline.value(name) for name in model.inputs], np.float32)
-    intensity, spread = model(inputs)
+    intensity, spread = np.empty((2, len(raw), len(ESTIMATED)), np.float32)
+    columns = [raw.names.index(name) for name in model.inputs]
+    at_rest = 0.0 if baseline is None else np.array([baseline.value(name) for name in model.inputs], np.float32)
+    for start in range(0, len(raw), BLOCK):  # piece by piece: memory must not follow the length of the recording
+        piece = slice(start, start + BLOCK)
+        intensity[piece], spread[piece] = model(raw.values[piece, columns] - at_rest)
     if baseline is None:
         spread *= WITHOUT_NEUTRAL_SPREAD
     turned = np.clip(

@@ -23,6 +23,7 @@ from painsense.tracks import FloatArray, Track, seconds_per_sample
 SCHEMA = "painsense.baseline/1"
 MIN_USABLE_S = 1.0  # usable face needed for a neutral
 QUIET_SHARE = 0.25  # share of a clip's usable frames, those nearest to rest, that make its automatic neutral
+MOST_FRAMES = 4000  # frames a neutral is computed from
 PERCENTILE = 20  # first guess of rest: this far from the end opposite to where expression moves a value
 MAX_YAW_DEG = 25.0  # frames turned further do not define anybody's neutral
 STALE_DAYS = 30  # a face changes (swelling, weight, a tube): beyond this a saved neutral is warned about
@@ -159,8 +160,11 @@ NOT_NEUTRAL_AU12 = 2.0
 def _usable(raw: Track) -> tuple[FloatArray, float]:
     """Face measures of the frames that may define a neutral, and how many seconds they stand for."""
     take = raw.valid & (np.abs(np.nan_to_num(raw.column("yaw_deg"), nan=180)) <= MAX_YAW_DEG)
-    values = np.stack([raw.column(name)[take] for name in MEASURES], axis=1)
-    return values, float(seconds_per_sample(raw.time_s)[take].sum())
+    rows = np.flatnonzero(take)
+    seconds = float(seconds_per_sample(raw.time_s)[rows].sum())
+    rows = rows[:: len(rows) // MOST_FRAMES + 1]  # spread evenly: medians of an hour need no more than minutes do
+    values = np.stack([raw.column(name)[rows] for name in MEASURES], axis=1)
+    return values, seconds
 
 
 def _make(

@@ -223,6 +223,9 @@ def score(
     waiting = dict(zip(unique, output_names(unique, out), strict=True))
     failed: list[tuple[Path, str]] = []
     internal = False
+    import cv2
+
+    cv2.setNumThreads(1)  # its pictures are small, and painsense's own threads fill the cores
     try:
         with Analyzer(settings) as analyzer:
             for clip in unique:

@@ -6,6 +6,7 @@ corners, so that they do not depend on how far away the camera stands.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -244,16 +245,17 @@ def quality_bits(values: FloatArray, person: str | int, gates: Gates = GATES) ->
 
 
 def join(tracks: Sequence[Track]) -> Track:
-    """Raw face tracks of consecutive stretches as one."""
-    first = tracks[0]
-    return Track(
-        first.modality,
-        first.columns,
-        first.reasons,
-        np.concatenate([t.time_s for t in tracks]),
-        np.concatenate([t.values for t in tracks]),
-        np.concatenate([t.reason_bits for t in tracks]),
-    )
+    """Raw face tracks of consecutive stretches as one. A list is emptied on the way: an hour need not exist twice."""
+    first, lengths = tracks[0], [len(track) for track in tracks]
+    time_s = np.concatenate([track.time_s for track in tracks])
+    bits = np.concatenate([track.reason_bits for track in tracks])
+    values = np.empty((len(time_s), len(first.columns)), np.float32)
+    edges = np.concatenate([[0], np.cumsum(lengths)])
+    for k, (start, stop) in enumerate(itertools.pairwise(edges)):
+        values[start:stop] = tracks[k].values
+        if isinstance(tracks, list):
+            tracks[k] = first
+    return Track(first.modality, first.columns, first.reasons, time_s, values, bits)
 
 
 def jumps(track: Track, gates: Gates = GATES) -> BoolArray:

@@ -17,7 +17,6 @@ import numpy as np
 
 from painsense.landmarks import (
     BLENDSHAPES,
-    CROP_PX,
     N_LANDMARKS,
     SAME_FACE_SIDES,
     Detection,
@@ -35,7 +34,7 @@ from painsense.landmarks import (
 from painsense.tracks import FloatArray, TimeArray
 
 LOOK_AROUND_S = 0.5  # how often other faces are looked for, and a lost face is searched in turned and enlarged views
-SHARPNESS_PX = 128  # sharpness is judged on a crop of this side: detail finer than that does not move landmarks
+LIGHT_PX = 128  # light and sharpness are judged on a crop of this side: detail finer than that does not move landmarks
 
 
 @dataclass(frozen=True)
@@ -196,14 +195,14 @@ def collect(seen: list[Seen]) -> Frames:
 
 def light(crop: Image) -> Light:
     """Light and focus of a face from the landmark network's crop, ndarray [shape=(256, 256, 3)]."""
-    grey = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
-    third = CROP_PX // 6
-    inner = grey[third:-third, third:-third]  # the face without what is around it
-    levels = np.cumsum(cv2.calcHist([inner], [0], None, [256], [0, 256]).ravel())
+    grey = cv2.cvtColor(cv2.resize(crop, (LIGHT_PX, LIGHT_PX), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+    margin = LIGHT_PX // 6
+    levels = np.cumsum(
+        np.bincount(grey[margin:-margin, margin:-margin].ravel(), minlength=256)
+    )  # without what is around
     bright, dark = (float(np.searchsorted(levels, share * levels[-1])) for share in (0.95, 0.05))
-    small = cv2.resize(grey, (SHARPNESS_PX, SHARPNESS_PX), interpolation=cv2.INTER_AREA).astype(np.float32)
-    edges = cv2.Laplacian(small, cv2.CV_32F)
-    return Light(bright, dark, float(edges.var() / (small.var() + 1.0)))
+    (edges,), (contrast,) = (cv2.meanStdDev(part)[1][0] for part in (cv2.Laplacian(grey, cv2.CV_16S), grey))
+    return Light(bright, dark, float(edges**2 / (contrast**2 + 1)))
 
 
 def largest_other(found: list[Detection], target: Square) -> float:

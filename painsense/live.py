@@ -76,7 +76,7 @@ class Live:
         first = len(self._rows) - 1
         while first > 0 and time_s - self._rows[first - 1].time_s[0] <= LOOK_BACK_S:
             first -= 1
-        return _moment(action_units.estimate_track(face.join(self._rows[first:]), self._neutral))
+        return _moment(action_units.estimate_track(face.join(tuple(self._rows[first:])), self._neutral))
 
     def sound(self, samples: FloatArray, start_s: float) -> None:
         """Hear the next block: ndarray [shape=(k,), float32], 16 kHz mono, its first sample at ``start_s``."""
@@ -86,13 +86,13 @@ class Live:
 
     def take_neutral(self) -> Baseline:
         """Make what was seen so far the person's neutral. BaselineError when too little of it was usable."""
-        raw = face.join(self._rows) if self._rows else face.measure(collect([]), self._networks.canonical)
+        raw = face.join(tuple(self._rows)) if self._rows else face.measure(collect([]), self._networks.canonical)
         self._neutral = baseline.from_rest(raw, "live rest phase", None, self._analyzer.face_sha256)
         return self._neutral
 
     def finish(self) -> Report:
         """The report on everything seen and heard."""
-        raw = face.join(self._rows) if self._rows else None
+        raw = face.join(tuple(self._rows)) if self._rows else None
         voice = self._voice.finish() if self._voice else None
         neutral = self._neutral
         stamp = (
