@@ -11,6 +11,7 @@ import dataclasses
 import math
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -244,11 +245,11 @@ class Analyzer:
         """
         chosen = _thinned(video.time_s, self.settings.fps)
         segments = _segments(video)
-        pending = [self._pool.submit(self._segment, clip, chosen, span, None, course) for span in segments]
+        pending = deque(self._pool.submit(self._segment, clip, chosen, span, None, course) for span in segments)
         tracks: list[Track] = []
         last: Square | None = None
-        for span, future in zip(segments, pending, strict=True):
-            track = future.result()
+        for span in segments:
+            track = pending.popleft().result()  # a future that is kept would keep its track, too
             if last is not None and _another_was_picked(track, last):
                 track = self._pool.submit(self._segment, clip, chosen, span, last, None).result()
             last = _last_seen(track) or last

@@ -130,7 +130,7 @@ def test_out_is_made_and_only_what_was_asked_for_is_written(analyses: Analyses, 
 def test_options_reach_the_analysis(analyses: Analyses, tmp_path: Path) -> None:
     rest, clip = clips(tmp_path, "rest.mp4", "clip.mp4")
     options = ["--modalities", "voice", "--fps", "12.5", "--person", "2", "--workers", "3", "--baseline", rest]
-    assert cli.main(["score", clip, *options, "--face-engine", "mediapipe", "--include-frames"]) == 0
+    assert cli.main(["score", clip, *options, "--include-frames"]) == 0
     assert analyses.settings == [
         Settings(
             baseline=Path(rest),
@@ -138,12 +138,20 @@ def test_options_reach_the_analysis(analyses: Analyses, tmp_path: Path) -> None:
             fps=12.5,
             person=2,
             workers=3,
-            face_engine="mediapipe",
             include_frames=True,
         )
     ]
+    assert cli.main(["score", clip, "--modalities", "voice", "--face-engine", "mediapipe"]) == 0
+    assert analyses.settings[1] == Settings(modalities=("voice",), face_engine="mediapipe")
     assert cli.main(["score", clip]) == 0
-    assert analyses.settings[1] == Settings()
+    assert analyses.settings[2] == Settings()
+
+
+def test_mediapipe_cannot_be_told_whom_to_follow(tmp_path: Path, capsys: Captured) -> None:
+    (clip,) = clips(tmp_path, "clip.mp4")
+    options = ["--modalities", "voice", "--face-engine", "mediapipe", "--person", "2"]
+    assert cli.main(["score", clip, *options]) == 2
+    assert "choose a person with --face-engine litert" in capsys.readouterr().err
 
 
 def test_quiet_says_nothing_but_errors(analyses: Analyses, tmp_path: Path, capsys: Captured) -> None:
