@@ -250,7 +250,7 @@ class Analyzer:
         last: Square | None = None
         for span in segments:
             track = pending.popleft().result()  # a future that is kept would keep its track, too
-            if last is not None and _another_was_picked(track, last):
+            if last is not None and self._another_was_picked(track, last):
                 track = self._pool.submit(self._segment, clip, chosen, span, last, None).result()
             last = _last_seen(track) or last
             tracks.append(track)
@@ -288,6 +288,15 @@ class Analyzer:
         with contextlib.closing(self._engine(near)) as engine:
             seen = follow(engine, frames(), from_s=start)
         return face.measure(seen, thread_networks(self.settings.face_model).canonical, self.settings.person)
+
+    def _another_was_picked(self, track: Track, last: Square) -> bool:
+        """Whether a segment picked another face than ``last``, or could not count to the chosen person's number."""
+        numbered = self.settings.person != "largest"
+        found = np.flatnonzero(np.isfinite(track.column("box_x_px")))
+        if not len(found) or (found[0] > 0 and numbered):
+            return numbered  # with somebody gone, the N-th from the left is nobody, or not who it was
+        several = numbered or bool(track.has_reason("other_face")[found[0]])
+        return several and distance(_square(track, found[0]), last) > SAME_FACE_SIDES
 
     def _engine(self, near: Square | None) -> Engine:
         if self.settings.face_engine == "mediapipe":
@@ -457,14 +466,6 @@ def _last_seen(track: Track) -> Square | None:
     """Where the face was when it was last found."""
     found = np.flatnonzero(np.isfinite(track.column("box_x_px")))
     return _square(track, found[-1]) if len(found) else None
-
-
-def _another_was_picked(track: Track, last: Square) -> bool:
-    """Whether a segment that starts among several faces follows another one than ``last``."""
-    found = np.flatnonzero(np.isfinite(track.column("box_x_px")))
-    if not len(found) or not track.has_reason("other_face")[found[0]]:
-        return False
-    return distance(_square(track, found[0]), last) > SAME_FACE_SIDES
 
 
 def _square(track: Track, index: int) -> Square:

@@ -191,6 +191,23 @@ def test_whom_it_follows_does_not_depend_on_segments(score: Score, tmp_path: Pat
     assert all("several_faces" in row["face_reasons"] for row in rows[70:]), "but nobody can be sure"
 
 
+def test_a_chosen_person_stays_chosen_when_another_leaves(
+    score: Score, tmp_path: Path, faces: list[np.ndarray]
+) -> None:
+    """Later segments hold one face only: it is still the second from the left of the beginning."""
+
+    def scene(number: int, width: int, height: int) -> np.ndarray:
+        canvas = np.full((height, width, 3), 120, np.uint8)
+        if number < 50:  # until 2 s
+            canvas[:, :360] = faces[number % len(faces)][:, 140:500]
+        canvas[:, 360:] = faces[number % len(faces)][:, 140:500]
+        return canvas
+
+    clip = clips.make_clip(tmp_path / "leaves.mp4", seconds=8, fps=25, size=(720, 360), picture=scene)
+    assert score(clip, "--person", 2)[0] == 0
+    assert result(tmp_path, "leaves")["quality"]["face_usable_share"] > 0.98
+
+
 def test_a_face_that_leaves_and_comes_back_elsewhere(score: Score, tmp_path: Path, faces: list[np.ndarray]) -> None:
     def scene(number: int, width: int, height: int) -> np.ndarray:
         canvas = np.full((height, width, 3), 120, np.uint8)
