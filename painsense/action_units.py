@@ -1,7 +1,8 @@
 """Geometry and personal neutral -> action unit intensities with their spread, and PSPI.
 
-The estimator is linear: each action unit's intensity is a weighted sum of what changed in the face against the person's
-neutral (or against the average face where no neutral is known). Its weights were fitted on rendered faces whose action
+The estimator is a line and a curve: a weighted sum of what changed in the face against the person's neutral (or against
+the average face where no neutral is known), and for each action unit a rising curve that undoes the sum's shrinking of
+strong intensities. Both were fitted on rendered faces whose action
 units are known (``training/fit_action_units.py``), seen through the same landmark networks that see patients. The
 spread is the estimator's own error on heads it had not seen, widened where the head is turned or the person speaks.
 
@@ -48,8 +49,7 @@ SHUT_SHARE = 0.2  # share of the open eye's value that the mesh still shows when
 BLOCK = 4096  # frames estimated at a time
 CLOSED = 0.75  # eye closure at and above which the eyes count as closed
 SPEAKING_SPREAD = 1.5  # factor on the spread of mouth action units while speaking
-#: factor on the spread where no neutral is known: seven real people at rest read PSPI 0.5 to 4.5 against the average
-# face
+#: factor on the spread without a neutral: seven real people at rest read PSPI 0.5 to 4.5 against the average face
 WITHOUT_NEUTRAL_SPREAD = 1.75
 TURNED_FROM_DEG, TURNED_SPREAD = 20.0, 2.0  # the spread grows from 20 deg of yaw to twice its size at the gate
 
@@ -251,8 +251,8 @@ def at_peak(track: Track, index: int, names: Sequence[str] = tuple(NAMES)) -> di
 def baseline_warnings(neutral: Baseline) -> list[str]:
     """What is doubtful about a neutral: its age, and an expression where rest should be."""
     model = estimators().without_neutral
-    at_rest = dict(
-        zip(ESTIMATED, model(np.array([[neutral.value(name) for name in model.inputs]], np.float32))[0][0], strict=True)
-    )
-    strength = at_rest["AU4"] + max(at_rest["AU6"], at_rest["AU7"]) + max(at_rest["AU9"], at_rest["AU10"])
-    return baseline_doubts(neutral, float(strength), float(at_rest["AU12"]))
+    values = np.array([[neutral.value(name) for name in model.inputs]], np.float32)
+    at_rest = dict(zip(ESTIMATED, model(values)[0].T, strict=True))
+    au4, au6, au7, au9, au10 = (at_rest[name] for name in ("AU4", "AU6", "AU7", "AU9", "AU10"))
+    strength = pspi(au4, au6, au7, au9, au10, np.zeros(1, np.float32))
+    return baseline_doubts(neutral, float(strength[0]), float(at_rest["AU12"][0]))

@@ -66,7 +66,8 @@ def align(points: FloatArray, canonical: CanonicalFace) -> tuple[FloatArray, npt
     rotation : ndarray [shape=(n, 3, 3)], from the canonical to the seen orientation
     """
     weights = canonical.weights[:, None] / canonical.weights.sum()
-    target = canonical.points_cm - (canonical.points_cm * weights).sum(axis=0)
+    origin = (canonical.points_cm * weights).sum(axis=0)
+    target = canonical.points_cm - origin
     seen = points.astype(np.float64) * (1.0, -1.0, -1.0)
     seen -= (seen[:, :N_MESH] * weights).sum(axis=1, keepdims=True)
     rigid = seen[:, :N_MESH]
@@ -76,7 +77,6 @@ def align(points: FloatArray, canonical: CanonicalFace) -> tuple[FloatArray, npt
     singular[:, 2] *= handed
     rotation = u @ vt
     scale = singular.sum(axis=1) / (weights * rigid**2).sum(axis=(1, 2))
-    origin = (canonical.points_cm * weights).sum(axis=0)
     aligned = seen @ rotation * scale[:, None, None] + origin
     return aligned.astype(np.float32), rotation
 

@@ -15,7 +15,7 @@ import numpy as np
 from painsense.canonical import CanonicalFace, align, angles_deg
 from painsense.follow import Frames
 from painsense.landmarks import BLENDSHAPES, LEFT_EYE_OUTER, RIGHT_EYE_OUTER
-from painsense.tracks import BitArray, BoolArray, Column, FloatArray, Reason, TimeArray, Track, seconds_per_sample
+from painsense.tracks import BitArray, BoolArray, Column, FloatArray, Reason, TimeArray, Track, runs, seconds_per_sample
 
 EKMAN = "Ekman, Friesen & Hager 2002, Facial Action Coding System"
 EAR_PAPER = "Soukupova & Cech 2016, Real-time eye blink detection using facial landmarks"
@@ -290,12 +290,6 @@ def blinks(closed: BoolArray, time_s: TimeArray, longest_s: float = 0.5) -> tupl
     for start, stop in runs(closed):
         (blink if shares[start:stop].sum() < longest_s else au43)[start:stop] = True
     return blink, au43
-
-
-def runs(flags: BoolArray) -> list[tuple[int, int]]:
-    """Start and stop (exclusive) of each stretch of True."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
-    return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
 def _index(name: str) -> int:

@@ -197,9 +197,8 @@ def light(crop: Image) -> Light:
     """Light and focus of a face from the landmark network's crop, ndarray [shape=(256, 256, 3)]."""
     grey = cv2.cvtColor(cv2.resize(crop, (LIGHT_PX, LIGHT_PX), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
     margin = LIGHT_PX // 6
-    levels = np.cumsum(
-        np.bincount(grey[margin:-margin, margin:-margin].ravel(), minlength=256)
-    )  # without what is around
+    inner = grey[margin:-margin, margin:-margin]  # the face without what is around it
+    levels = np.cumsum(np.bincount(inner.ravel(), minlength=256))
     bright, dark = (float(np.searchsorted(levels, share * levels[-1])) for share in (0.95, 0.05))
     (edges,), (contrast,) = (cv2.meanStdDev(part)[1][0] for part in (cv2.Laplacian(grey, cv2.CV_16S), grey))
     return Light(bright, dark, float(edges**2 / (contrast**2 + 1)))

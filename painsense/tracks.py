@@ -128,3 +128,9 @@ def seconds_per_sample(time_s: TimeArray, limit: float = 3.0) -> TimeArray:
         return np.zeros(len(time_s))
     steps = np.append(np.diff(time_s), period)
     return np.asarray(np.minimum(steps, limit * period))
+
+
+def runs(flags: BoolArray) -> list[tuple[int, int]]:
+    """Start and stop (exclusive) of each stretch of True."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
+    return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]

@@ -12,7 +12,7 @@ import numpy as np
 
 from painsense import action_units, face, windows
 from painsense.report import MediaSummary, Peak, PspiSummary, Quality, Window
-from painsense.tracks import TimeArray, Track, seconds_per_sample
+from painsense.tracks import TimeArray, Track, runs, seconds_per_sample
 from painsense.windows import Windows
 
 SMOOTH_S = 0.5  # a peak is held at least about this long; single frames are not reported as peaks
@@ -82,7 +82,7 @@ def summarise(track: Track) -> PspiSummary | None:
         peak=float(held[peak]),
         peak_s=float(track.time_s[peak]),
         share_above_3=float(np.average(values[use] > STRONG_PSPI, weights=weight)),
-        longest_run_s=float(max((seconds[a:b].sum() for a, b in face.runs(strong)), default=0.0)),
+        longest_run_s=float(max((seconds[a:b].sum() for a, b in runs(strong)), default=0.0)),
     )
 
 

@@ -10,7 +10,6 @@ speech detectors throw it away.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -21,7 +20,7 @@ import numpy.typing as npt
 
 from painsense import pitch
 from painsense.errors import MediaError
-from painsense.tracks import BitArray, BoolArray, Column, FloatArray, Reason, TimeArray, Track, reason_index
+from painsense.tracks import BitArray, BoolArray, Column, FloatArray, Reason, TimeArray, Track, reason_index, runs
 
 SAMPLE_RATE_HZ = pitch.SAMPLE_RATE_HZ
 STEP_S = 0.010
@@ -294,7 +293,7 @@ def segments(track: Track, *, bridge_s: float = 0.2, min_s: float = 0.08) -> tup
     half = STEP_S / 2
     return tuple(
         Segment(float(track.time_s[a] - half), float(track.time_s[b - 1] + half), "voice")
-        for a, b in _runs(bridged)
+        for a, b in runs(bridged)
         if voiced[a:b].sum() * STEP_S >= min_s - 1e-9
     )
 
@@ -449,7 +448,7 @@ def _steady_tones(f0: FloatArray, strength: FloatArray, level: FloatArray, flags
     """Frames of tones no larynx makes: held still for 0.3 s, and one pure line or low harmonics of the mains."""
     tone = np.zeros(len(f0), bool)
     held = (np.abs(np.diff(f0, prepend=np.nan)) <= 0.025 * f0) & (np.abs(np.diff(level, prepend=np.nan)) <= 1.0)
-    for first, last in _runs(held & (strength >= _OFF_STRENGTH)):
+    for first, last in runs(held & (strength >= _OFF_STRENGTH)):
         for a in range(first, last - _TONE_FRAMES + 1, _TONE_FRAMES):  # a long run may drift: piece by piece
             piece = slice(a, last if last - a < 2 * _TONE_FRAMES else a + _TONE_FRAMES)
             middle = np.median(f0[piece])
@@ -501,10 +500,10 @@ def _voiced_runs(may: BoolArray, likely: BoolArray, sure: BoolArray) -> BoolArra
     The second and third test keep weak syllables beside strong ones, but not a breath or a cough that stands alone.
     """
     out = np.zeros_like(may)
-    for first, last in _runs(_bridge(may, _NEARBY, np.ones_like(may))):
+    for first, last in runs(_bridge(may, _NEARBY, np.ones_like(may))):
         if sure[first:last].sum() < _MIN_SURE:
             continue
-        for a, b in _runs(may[first:last]):
+        for a, b in runs(may[first:last]):
             run = slice(first + a, first + b)
             out[run] = b - a >= _MIN_VOICED and likely[run].sum() >= _MIN_LIKELY
     return out
@@ -513,16 +512,10 @@ def _voiced_runs(may: BoolArray, likely: BoolArray, sure: BoolArray) -> BoolArra
 def _bridge(flag: BoolArray, longest: int, allowed: BoolArray) -> BoolArray:
     """Fill gaps of up to ``longest`` frames between true frames where every frame of the gap is ``allowed``."""
     out = flag.copy()
-    for (_, a), (b, _) in pairwise(_runs(flag)):
+    for (_, a), (b, _) in pairwise(runs(flag)):
         if b - a <= longest and allowed[a:b].all():
             out[a:b] = True
     return out
-
-
-def _runs(flag: BoolArray) -> Iterator[tuple[int, int]]:
-    """Start and stop (exclusive) of each run of true frames."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], flag, [False]]).astype(np.int8)))
-    return zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
 
 
 def _near(flag: BoolArray, reach: int) -> BoolArray:
