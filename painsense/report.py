@@ -194,7 +194,7 @@ class Report:
     mesh_triangles: npt.NDArray[np.integer[Any]] | None = field(default=None, repr=False)
     schema: str = SCHEMA
 
-    def write(self, out: Path, formats: Iterable[str] = FORMATS, stem: str | None = None) -> list[Path]:
+    def write(self, out: str | Path, formats: Iterable[str] = FORMATS, stem: str | None = None) -> list[Path]:
         """Write the result files beside each other into the folder ``out`` and return their paths.
 
         Parameters
