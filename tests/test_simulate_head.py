@@ -12,7 +12,7 @@ import av
 import numpy as np
 import pytest
 
-from training.simulate import episodes, faces
+from training.simulate import episodes
 from training.simulate.head import (
     ACTION_UNITS,
     AU_NAMES,
@@ -306,49 +306,6 @@ def test_landmarks_lie_where_the_head_was_drawn(renderer) -> None:
     distance = np.linalg.norm(seen - drawn[list(pairs.values())], axis=1)
     eyes = np.linalg.norm(drawn[36] - drawn[45])
     assert distance.mean() < 0.08 * eyes
-
-
-def test_every_facing_face_is_found_and_the_same_seed_gives_the_same_faces(renderer, head: Head) -> None:
-    from painsense.landmarks import detect
-
-    drawn = list(faces.faces(head, np.random.default_rng(3), n_heads=6, per_head=2, size_px=256))
-    assert [index for _, _, index, _ in drawn] == [k for k in range(6) for _ in range(3)]
-    for image, label, _, is_neutral in drawn:
-        assert detect(image) is not None
-        assert is_neutral == (max(label[name] for name in AU_NAMES) == 0.0)
-        assert all(0.0 <= label[name] <= 5.0 for name in AU_NAMES)
-        assert label["AU4"] == pytest.approx((label["AU4_L"] + label["AU4_R"]) / 2)
-    again = next(iter(faces.faces(head, np.random.default_rng(3), n_heads=1, per_head=0, size_px=256)))
-    np.testing.assert_array_equal(again[0], drawn[0][0])
-    assert again[1] == drawn[0][1]
-
-
-# --- episodes -------------------------------------------------------------------------------------------------------
-
-
-def test_a_course_rises_holds_and_falls() -> None:
-    time_s = np.arange(0, 10, 0.01)
-    level = episodes.course(time_s, 2.0, 1.0, 3.0, 2.0)
-    assert level[time_s < 2.0].max() == 0.0 and level[time_s > 8.0].max() == 0.0
-    np.testing.assert_allclose(level[(time_s >= 3.0) & (time_s <= 6.0)], 1.0)
-    assert level[250] == pytest.approx(0.5, abs=0.02) and level[700] == pytest.approx(0.5, abs=0.02)
-
-
-def test_short_closures_are_blinks_and_long_ones_au43() -> None:
-    time_s = np.arange(0, 6, 0.04)
-    moves = episodes.together(episodes.blinks(time_s, [1.0]), episodes.closed_eyes(time_s, 3.0, 1.2))
-    closed, blink = episodes.closures(time_s, moves["AU43_L"])
-    assert 0.12 <= blink.sum() * 0.04 < 0.4
-    assert time_s[blink].min() > 1.0 and time_s[blink].max() < 1.3
-    assert time_s[closed].min() > 3.0 and time_s[closed].max() < 4.2 and closed.sum() * 0.04 > 0.8
-
-
-def test_together_shows_the_stronger_move_of_each_side() -> None:
-    level = np.array([0.0, 1.0, 3.0])
-    moves = episodes.together({"AU12": level}, {"AU12_L": np.full(3, 2.0)}, {"AU26": level})
-    np.testing.assert_array_equal(moves["AU12_L"], [2, 2, 3])
-    np.testing.assert_array_equal(moves["AU12_R"], level)
-    np.testing.assert_array_equal(moves["AU26"], level)
 
 
 # --- the bundled clip -----------------------------------------------------------------------------------------------

@@ -1,158 +1,277 @@
-"""Single simulated faces in any number: random people, expressions, poses, lights, each picture with its truth.
+"""What a single simulated face does and how it is seen: random expressions, poses, lights, cameras, gazes.
 
->>> for rgb, label, head_index, is_neutral in faces(head, np.random.default_rng(1), n_heads=100, per_head=20):
-...     ...
+Expressions are made for learning: every action unit at every intensity, alone and with others, left and right apart.
+:mod:`training.simulate.episodes` lets the same expressions come and go.
+
+>>> rng = np.random.default_rng(1)
+>>> expression = random_expression(rng)
+>>> image = renderer.draw(random_person(rng), expression.intensities, random_pose(rng), random_camera(rng))
 """
 
 from __future__ import annotations
 
-import colorsys
-from collections.abc import Iterator
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
+from scipy.special import ndtr
 
-from training.simulate.head import ACTION_UNITS, AU_NAMES, MAX_INTENSITY, Head, truth
-from training.simulate.render import Camera, Colour, Light, Looks, Patch, Person, Pose, Renderer, RgbImage
+from training.simulate.head import ACTION_UNITS, AU_NAMES, MAX_INTENSITY
+from training.simulate.render import SENSOR_WIDTH_MM, Camera, Light, Pose
 
-#: Units that open or shut what another one shuts or opens; only the stronger of each pair is kept.
-OPPOSED = (("AU5", "AU43"), ("AU5", "AU7"), ("AU24", "AU26"), ("AU24", "AU16"), ("AU24", "AU22"), ("AU12", "AU15"),
-           ("AU12", "AU18"), ("AU18", "AU20"), ("AU22", "AU20"), ("AU18", "AU22"), ("AU17", "AU26"), ("AU1", "AU9"),
-           ("AU12", "AU22"), ("AU18", "AU10"), ("AU18", "AU9"), ("AU14", "AU18"), ("AU14", "AU22"))  # fmt: skip
+#: Units that open or shut what another one shuts or opens, or fight over the same lips; never both on one face.
+OPPOSED = (
+    ("AU5", "AU43"), ("AU5", "AU7"),
+    ("AU1", "AU9"), ("AU2", "AU9"),
+    ("AU24", "AU26"), ("AU24", "AU16"), ("AU24", "AU22"), ("AU24", "AU10"), ("AU24", "AU18"),
+    ("AU12", "AU15"), ("AU12", "AU18"), ("AU12", "AU22"),
+    ("AU14", "AU18"), ("AU14", "AU22"),
+    ("AU18", "AU20"), ("AU18", "AU22"), ("AU18", "AU9"), ("AU18", "AU10"),
+    ("AU20", "AU22"),
+    ("AU17", "AU26"), ("AU17", "AU16"),
+)  # fmt: skip
 
-#: Units that tend to come together, with their usual shares of the expression's strength.
-EXPRESSIONS: dict[str, dict[str, float]] = {
-    "pain": {"AU4": 0.8, "AU6": 0.7, "AU7": 0.8, "AU9": 0.6, "AU10": 0.5, "AU20": 0.2, "AU26": 0.2, "AU43": 0.5},
-    "smile": {"AU6": 0.6, "AU12": 0.9, "AU7": 0.2},
-    "disgust": {"AU9": 0.9, "AU10": 0.7, "AU4": 0.4, "AU17": 0.3},
-    "anger": {"AU4": 0.9, "AU7": 0.6, "AU24": 0.6, "AU17": 0.2},
-    "fear": {"AU1": 0.8, "AU2": 0.5, "AU4": 0.5, "AU5": 0.8, "AU20": 0.6, "AU26": 0.3},
-    "sadness": {"AU1": 0.8, "AU4": 0.5, "AU15": 0.8, "AU17": 0.5},
-    "surprise": {"AU1": 0.9, "AU2": 0.9, "AU5": 0.6, "AU26": 0.6},
-    "speaking": {"AU26": 0.3, "AU16": 0.3, "AU22": 0.3, "AU18": 0.2, "AU10": 0.2},
-    "drowsing": {"AU43": 0.9, "AU1": 0.2, "AU26": 0.1},
-}
+
+@dataclass(frozen=True)
+class Part:
+    """How a unit takes part in an expression.
+
+    Attributes
+    ----------
+    chance : how often, 0-1
+    weight : how strong beside the others; 1 as strong as the expression, below 1 weaker, above 1 stronger
+    """
+
+    chance: float
+    weight: float = 1.0
+
+
+def _parts(**units: float | tuple[float, float]) -> dict[str, Part]:
+    return {name: Part(*part) if isinstance(part, tuple) else Part(part) for name, part in units.items()}
+
+
+#: What faces do, and the units in it. Pain: the units of PSPI (Prkachin & Solomon 2008, doi
+#: 10.1016/j.pain.2008.04.010) and the opened mouth (Kunz et al. 2019, doi 10.1097/j.pain.0000000000001424), differently
+#: combined as they are in people. The others: prototypes, with what else the same faces do now and then.
+EXPRESSIONS: Mapping[str, Mapping[str, Part]] = {
+    "pain": _parts(
+        AU4=0.95, AU6=0.85, AU7=0.9, AU9=0.8, AU10=(0.75, 0.9), AU43=0.6, AU20=(0.35, 0.8), AU26=(0.3, 0.7),
+        AU16=(0.3, 0.7), AU12=(0.12, 0.6), AU17=(0.12, 0.7), AU24=0.15, AU1=(0.1, 0.7), AU15=(0.15, 0.7), AU14=0.1,
+    ),
+    "polite smile": _parts(AU12=1.0, AU14=(0.45, 0.8), AU6=(0.1, 0.4), AU1=(0.1, 0.5), AU2=(0.15, 0.6), AU24=0.2),
+    "broad smile": _parts(
+        AU12=(1.0, 1.2), AU6=(0.95, 1.1), AU7=(0.4, 0.7), AU26=(0.4, 0.7), AU16=(0.25, 0.8), AU10=(0.2, 0.7), AU2=0.1
+    ),
+    "disgust": _parts(
+        AU9=0.9, AU10=0.85, AU4=(0.7, 0.8), AU7=(0.5, 0.7), AU6=(0.3, 0.7), AU17=0.4, AU15=(0.3, 0.8), AU16=0.2,
+        AU22=0.15, AU26=(0.15, 0.6),
+    ),
+    "anger": _parts(
+        AU4=(1.0, 1.1), AU7=0.6, AU5=0.35, AU24=0.55, AU17=0.3, AU10=(0.3, 0.8), AU22=0.2, AU16=0.15, AU14=0.15
+    ),
+    "fear": _parts(
+        AU1=0.95, AU2=(0.7, 0.8), AU4=(0.7, 0.8), AU5=(0.9, 1.1), AU20=0.7, AU26=(0.5, 0.7), AU16=(0.3, 0.8)
+    ),
+    "sadness": _parts(
+        AU1=0.9, AU4=(0.6, 0.8), AU15=0.9, AU17=0.55, AU20=0.15, AU43=(0.2, 0.6), AU24=0.15, AU14=0.15, AU6=(0.15, 0.6)
+    ),
+    "surprise": _parts(AU1=1.0, AU2=1.0, AU5=0.8, AU26=0.8, AU22=0.2, AU18=0.1),
+    "speaking": _parts(
+        AU26=(0.8, 0.7), AU16=(0.55, 0.8), AU22=0.4, AU18=0.4, AU10=(0.2, 0.6), AU17=0.2, AU24=0.2, AU20=(0.2, 0.8),
+        AU14=0.15, AU1=(0.15, 0.7), AU2=(0.2, 0.7),
+    ),
+    "blink": _parts(AU43=1.0),
+    "drowsing": _parts(AU43=(1.0, 1.8), AU1=(0.3, 0.5), AU2=(0.3, 0.5), AU26=(0.3, 0.4), AU15=(0.15, 0.5)),
+    "yawning": _parts(
+        AU26=(1.0, 1.8), AU43=(0.75, 1.2), AU4=0.4, AU7=0.4, AU9=(0.3, 0.7), AU10=(0.3, 0.7), AU16=0.4, AU2=0.25,
+        AU20=0.25,
+    ),
+    "coughing": _parts(
+        AU26=0.75, AU4=0.7, AU6=0.6, AU7=0.6, AU43=0.6, AU9=(0.3, 0.8), AU10=(0.35, 0.8), AU16=0.45, AU20=0.25,
+        AU22=0.3, AU18=0.2, AU24=0.2, AU17=0.15,
+    ),
+}  # fmt: skip
+
+#: Two at a time, each at its own strength; pain first, since pain under something else is what must be found.
+MIXTURES = (
+    ("pain", "polite smile"), ("pain", "broad smile"), ("pain", "speaking"), ("pain", "fear"), ("pain", "sadness"),
+    ("pain", "anger"), ("pain", "surprise"), ("broad smile", "speaking"), ("sadness", "speaking"),
+    ("anger", "speaking"), ("polite smile", "disgust"), ("broad smile", "surprise"), ("sadness", "polite smile"),
+)  # fmt: skip
+
+#: How often each kind of face is drawn, relative to each other.
+SHARES: Mapping[str, float] = {
+    "rest": 0.06, "single units": 0.10, "mixture": 0.23,
+    "pain": 0.30, "disgust": 0.06, "coughing": 0.06, "anger": 0.04, "yawning": 0.03, "broad smile": 0.02,
+    "polite smile": 0.02, "fear": 0.015, "sadness": 0.015, "surprise": 0.015, "speaking": 0.015, "blink": 0.01,
+    "drowsing": 0.01,
+}  # fmt: skip
+
+#: Mean and spread of the strength where it is not drawn evenly: more of the very strong pain that is rare otherwise.
+_STRENGTH = {"pain": (0.3, 1.2)}
+_KINDS = tuple(SHARES)
+_PROBABILITIES = np.array(list(SHARES.values())) / sum(SHARES.values())
+#: Units that few expressions have, and how often each is mixed into any of them, so that the network meets them
+#: everywhere. Those that are opposed to many others need it most.
+RARE = {"AU2": 0.06, "AU5": 0.08, "AU14": 0.07, "AU15": 0.05, "AU17": 0.06, "AU18": 0.14, "AU22": 0.12, "AU24": 0.09,
+        "AU12": 0.05}  # fmt: skip
+_AGAINST = {name: frozenset(other for pair in OPPOSED if name in pair for other in pair if other != name)
+            for name in AU_NAMES}  # fmt: skip
 _SIDED = {unit.name for unit in ACTION_UNITS if unit.sided}
 
 
-def random_person(rng: np.random.Generator, n_modes: int = 100) -> Person:
-    """Somebody: shape from the head's own spread of identities, skin over the whole Monk scale, plain looks."""
-    identity = np.clip(rng.standard_normal(n_modes), -2.5, 2.5)
-    tone = float(rng.uniform(1.0, 10.0))
-    dark = (tone - 1.0) / 9.0
-    hair_value = float(rng.uniform(0.03, 0.22) if rng.random() < 0.4 + 0.6 * dark else rng.uniform(0.2, 0.65))
-    grey = rng.random() < 0.12
-    hair = _hsv(rng.uniform(0.02, 0.11), 0.08 if grey else rng.uniform(0.35, 0.7), hair_value + 0.4 * grey)
-    brown_eyes = rng.random() < 0.45 + 0.5 * dark
-    darkest, lightest = ((0.04, 0.4, 0.15), (0.09, 0.7, 0.4)) if brown_eyes else ((0.25, 0.2, 0.35), (0.6, 0.5, 0.6))
-    wall = rng.uniform((0.0, 0.0, 0.25), (1.0, 0.35, 0.9))
-    looks = Looks(
-        skin_tone=tone,
-        redness=float(rng.uniform(0.1, 1.0)),
-        freckles=float(rng.uniform(0, 0.8) if rng.random() < 0.25 * (1 - dark) else 0),
-        stubble=float(rng.uniform(0.15, 0.85) if rng.random() < 0.3 else 0),
-        mottling=float(rng.uniform(0.4, 1.6)),
-        lip_redness=float(rng.uniform(0.0, 1.0)),
-        brow_thickness_cm=float(rng.uniform(0.5, 1.3)),
-        brow_density=float(rng.uniform(0.5, 1.0)),
-        brow_tail_cm=float(rng.uniform(-0.4, 0.4)),
-        hair=hair,
-        hair_length_cm=float(rng.uniform(0.1, 3.0)),
-        hairline_cm=None if rng.random() < 0.1 else float(rng.uniform(-1.8, 0.4)),
-        iris=_hsv(*rng.uniform(darkest, lightest)),
-        cloth=_hsv(*rng.uniform((0, 0, 0.1), (1, 0.7, 0.9))),
-        wall_upper=_hsv(*wall),
-        wall_lower=_hsv(wall[0], wall[1], wall[2] * rng.uniform(0.6, 1.05)),
-        patches=tuple(_random_patch(rng) for _ in range(rng.integers(0, 5))),
-    )
-    return Person(tuple(float(weight) for weight in identity), looks)
+@dataclass(frozen=True)
+class Expression:
+    """What a face shows: its kind, and intensities 0-5 by action unit, sided ones as "AU4_L" and "AU4_R"."""
+
+    kind: str
+    intensities: dict[str, float] = field(default_factory=dict)
 
 
-def random_expression(rng: np.random.Generator) -> dict[str, float]:
-    """Action unit intensities by side: often one of ``EXPRESSIONS`` at some strength, others mixed in, a bit uneven."""
-    mean = dict.fromkeys(AU_NAMES, 0.0)
-    if rng.random() < 0.65:
-        shares = EXPRESSIONS[str(rng.choice(list(EXPRESSIONS)))]
-        strength = rng.uniform(0.1, 1.25)
-        for name, share in shares.items():
-            if rng.random() < 0.85:
-                mean[name] = share * strength * rng.uniform(0.6, 1.4) * MAX_INTENSITY
-    for name in rng.choice(AU_NAMES, rng.integers(0, 5), replace=False):
-        mean[str(name)] = max(mean[str(name)], float(rng.uniform(0.0, MAX_INTENSITY)))
-    for one, other in OPPOSED:
-        mean[one if mean[one] < mean[other] else other] = 0.0
+def random_expression(rng: np.random.Generator) -> Expression:
+    """An expression of a kind drawn from ``SHARES``, at any strength, uneven as faces are.
+
+    A mixture's kind names its two, "pain + speaking".
+    """
+    kind = str(rng.choice(_KINDS, p=_PROBABILITIES))
+    if kind == "mixture":
+        kinds = MIXTURES[rng.integers(len(MIXTURES))]
+        kind = " + ".join(kinds)
+        means = _joined([_expression_means(name, rng) for name in kinds], rng)
+    elif kind == "single units":
+        names = rng.permutation(AU_NAMES)[: rng.choice([1, 1, 2, 3])]
+        means = _joined([{str(name): float(rng.uniform(0.0, MAX_INTENSITY))} for name in names], rng)
+    elif kind == "rest":
+        names = rng.permutation(AU_NAMES)[: rng.integers(0, 4)]
+        means = _joined([{str(name): float(rng.uniform(0.0, 0.5))} for name in names], rng)
+    else:
+        means = _expression_means(kind, rng)
+    if kind not in ("rest", "single units", "blink"):
+        extra = [name for name, chance in RARE.items() if rng.random() < chance]
+        extra_means = _joined([{name: float(rng.uniform(0.0, MAX_INTENSITY))} for name in extra], rng)
+        means = _joined([extra_means, means])
+    return Expression(kind, _sides(means, rng, one_sided=0.4 if kind == "single units" else 0.03))
+
+
+def opposed_to(name: str) -> frozenset[str]:
+    """The units that are never on one face with this one."""
+    return _AGAINST[name]
+
+
+def _expression_means(kind: str, rng: np.random.Generator) -> dict[str, float]:
+    """Mean intensities of one of ``EXPRESSIONS``: parts that rise together, each a little apart from the others.
+
+    Strengths are ranks of correlated normal draws, so a part of weight 1 is at every intensity equally often.
+    """
+    strength = rng.normal(*_STRENGTH.get(kind, (0.0, 1.0)))
+    means = []
+    for name, part in EXPRESSIONS[kind].items():
+        own = float(ndtr(0.9 * strength + np.sqrt(1 - 0.9**2) * rng.standard_normal()))
+        if rng.random() < part.chance:
+            means.append({name: MAX_INTENSITY * own ** (1 / part.weight)})
+    return _joined(means, rng)
+
+
+def _joined(all_means: list[dict[str, float]], rng: np.random.Generator | None = None) -> dict[str, float]:
+    """All of them on one face, the stronger where two have a unit. What is opposed to an earlier one is left out.
+
+    ``rng`` draws the order. Keeping the stronger of an opposed pair instead would make weak ones rare.
+    """
+    order = range(len(all_means)) if rng is None else rng.permutation(len(all_means))
     result: dict[str, float] = {}
-    for name, intensity in mean.items():
-        if intensity <= 0.0:
-            continue
-        if name not in _SIDED:
-            result[name] = float(np.clip(intensity, 0, MAX_INTENSITY))
-            continue
-        lean = rng.normal(0.0, 0.06 if name == "AU43" else 0.12)
-        for side, sign in (("L", 1), ("R", -1)):
-            result[f"{name}_{side}"] = float(np.clip(intensity * (1 + sign * lean), 0, MAX_INTENSITY))
+    for index in order:
+        for name, mean in all_means[index].items():
+            if not any(other in result for other in opposed_to(name)):
+                result[name] = max(mean, result.get(name, 0.0))
     return result
 
 
-def random_pose(rng: np.random.Generator, limit_deg: float = 25.0) -> Pose:
-    """A head turned by up to ``limit_deg`` each way (pitch and roll less), somewhere near the picture's middle."""
-    yaw, pitch, roll = np.clip(rng.normal(0, (0.5, 0.3, 0.25)), -1, 1) * limit_deg
-    return Pose(float(yaw), float(pitch), float(roll), float(rng.uniform(-4, 4)), float(rng.uniform(-3, 2)))
+def _sides(means: Mapping[str, float], rng: np.random.Generator, one_sided: float) -> dict[str, float]:
+    """Left and right, mostly a few percent apart; with the chance ``one_sided`` a unit has one side weak or still.
+
+    A whole side is weak in one of fifty (a palsy, a pillow), lids rarely apart (a wink).
+    """
+    weak_side = str(rng.choice(["L", "R"])) if rng.random() < 0.02 else ""
+    whole_side = float(rng.uniform(0.0, 0.6))
+    result: dict[str, float] = {}
+    for name, mean in means.items():
+        if name not in _SIDED:
+            result[name] = mean
+            continue
+        lids = name == "AU43"
+        lean = float(rng.normal(0.0, 0.03 if lids else 0.08))
+        left, right = 1.0 + lean, 1.0 - lean
+        if rng.random() < (0.015 if lids else one_sided):
+            left, right = rng.permutation([1.0, max(0.0, float(rng.uniform(-0.5, 0.5)))])
+        elif weak_side and not lids:
+            left, right = (whole_side, 1.0) if weak_side == "L" else (1.0, whole_side)
+        for side, share in (("L", left), ("R", right)):
+            result[f"{name}_{side}"] = float(np.clip(mean * share, 0.0, MAX_INTENSITY))
+    return result
+
+
+def random_pose(rng: np.random.Generator) -> Pose:
+    """A head turned by up to 45 degrees of yaw, 30 of pitch and of roll; in 7 of 10, yaw and pitch are within 25."""
+    if rng.random() < 0.48:
+        yaw, pitch, roll = rng.normal(0.0, (12.0, 8.0, 8.0))
+    else:
+        yaw, pitch, roll = rng.uniform((-45.0, -30.0, -30.0), (45.0, 30.0, 30.0))
+    yaw, pitch, roll = np.clip((yaw, pitch, roll), (-45.0, -30.0, -30.0), (45.0, 30.0, 30.0))
+    return _placed(float(yaw), float(pitch), float(roll), rng)
+
+
+def rest_pose(rng: np.random.Generator) -> Pose:
+    """A head that looks about at the camera, as in a frame that serves as the person's neutral: within 12 degrees."""
+    yaw, pitch, roll = np.clip(rng.normal(0.0, (5.0, 5.0, 4.0)), -12.0, 12.0)
+    return _placed(float(yaw), float(pitch), float(roll), rng)
+
+
+def _placed(yaw_deg: float, pitch_deg: float, roll_deg: float, rng: np.random.Generator) -> Pose:
+    """A turned head, about in the middle: a turn moves the face aside, and who films or sits there makes up for it."""
+    face_cm = np.array([0.0, 11.0, 9.0])  # from the neck's pivot to between the eyes and the mouth
+    aside_cm = Pose(yaw_deg, pitch_deg, roll_deg).rotation() @ face_cm - face_cm
+    x_cm, y_cm = rng.uniform((-1.5, -1.0), (1.5, 1.0)) - rng.uniform(0.6, 1.0) * aside_cm[:2]
+    return Pose(yaw_deg, pitch_deg, roll_deg, float(x_cm), float(y_cm))
 
 
 def random_light(rng: np.random.Generator) -> Light:
-    """From a soft room to a lamp at the side."""
-    ambient = float(rng.uniform(0.15, 0.55))
+    """From a soft room to a hard lamp: in front, at the side, above, or a screen from below."""
+    azimuth, elevation = {
+        "front": ((-40, 40), (-5, 40)),
+        "side": ((50, 95), (-10, 40)),
+        "top": ((-60, 60), (50, 85)),
+        "below": ((-45, 45), (-55, -15)),
+    }[str(rng.choice(["front", "side", "top", "below"], p=[0.4, 0.3, 0.2, 0.1]))]
+    softness = float(rng.uniform(0.12, 0.75))  # the share of light that comes from everywhere
+    total = float(rng.uniform(0.8, 1.35))
     return Light(
-        azimuth_deg=float(rng.uniform(-75, 75)),
-        elevation_deg=float(rng.uniform(-15, 65)),
-        strength=float(rng.uniform(0.85, 1.35) - ambient),
-        ambient=ambient,
-        warmth=float(rng.uniform(-0.6, 1.0)),
+        azimuth_deg=float(rng.uniform(*azimuth) * rng.choice([-1, 1])),
+        elevation_deg=float(rng.uniform(*elevation)),
+        strength=total * (1 - softness),
+        ambient=total * softness,
+        warmth=float(rng.uniform(-0.8, 1.0)),
     )
 
 
+#: Between the outer eye corners of the mean head, and how far they are in front of the neck's pivot, cm.
+EYES_CM, EYES_FORWARD_CM = 8.92, 9.6
+
+
 def random_camera(rng: np.random.Generator) -> Camera:
-    """A phone or laptop at 45 to 110 cm, with the head filling half to nearly all of a square picture's height."""
-    distance = float(rng.uniform(45, 110))
-    view_cm = float(rng.uniform(28, 52))
-    return Camera(distance_cm=distance, focal_mm=36.0 * (distance - 8.0) / view_cm)
+    """A phone in the hand to a camera at the bed's end, 35 to 150 cm away, zoomed so that the face fills the picture.
 
-
-def faces(
-    head: Head,
-    rng: np.random.Generator,
-    n_heads: int,
-    per_head: int,
-    *,
-    size_px: int = 384,
-    pose_limit_deg: float = 25.0,
-    samples: int = 0,
-) -> Iterator[tuple[RgbImage, dict[str, float], int, bool]]:
-    """Pictures of ``n_heads`` people: for each, one at rest and then ``per_head`` with expressions.
-
-    Yields (RGB uint8 [shape=(size_px, size_px, 3)], label, index of the person, is it the one at rest). The label holds
-    every action unit's intensity (see :func:`training.simulate.head.truth`), "yaw_deg", "pitch_deg", "roll_deg", and
-    "skin_tone" (Monk, 1-10). The picture at rest faces the camera within 8 degrees. ``samples=4`` smooths edges
-    at two to three times the cost. Same seed, same pictures.
+    The outer eye corners are about 0.25 to 0.36 of the picture's width apart, so the face fills half of a square
+    picture's height to nearly all of it.
     """
-    with Renderer(head, size_px, size_px, samples) as renderer:
-        for index in range(n_heads):
-            person = random_person(rng, len(head.identity_deltas_cm))
-            for shot in range(per_head + 1):
-                is_neutral = shot == 0
-                expression = {} if is_neutral else random_expression(rng)
-                pose = random_pose(rng, 8.0 if is_neutral else pose_limit_deg)
-                left, up = (0.0, 0.0) if is_neutral else rng.normal(0, (8, 5))
-                camera, light = random_camera(rng), random_light(rng)
-                image = renderer.draw(person, expression, pose, camera, light, (float(left), float(up)))
-                turn = {"yaw_deg": pose.yaw_deg, "pitch_deg": pose.pitch_deg, "roll_deg": pose.roll_deg}
-                yield image, truth(expression) | turn | {"skin_tone": person.looks.skin_tone}, index, is_neutral
+    distance_cm = float(np.exp(rng.uniform(np.log(35.0), np.log(150.0))))
+    share = float(rng.uniform(0.25, 0.355))
+    return Camera(distance_cm, SENSOR_WIDTH_MM * share * (distance_cm - EYES_FORWARD_CM) / EYES_CM)
 
 
-def _random_patch(rng: np.random.Generator) -> Patch:
-    x, y, half_width, half_height = rng.uniform((0, 0, 0.05, 0.05), (1, 1, 0.25, 0.4))
-    return float(x), float(y), float(half_width), float(half_height), _hsv(*rng.uniform((0, 0, 0.1), (1, 0.5, 0.95)))
-
-
-def _hsv(hue: float, saturation: float, value: float) -> Colour:
-    return colorsys.hsv_to_rgb(float(hue), float(saturation), float(value))
+def random_gaze(rng: np.random.Generator) -> tuple[float, float]:
+    """Where the eyes look relative to the head, degrees to the person's left, up: mostly close by, sometimes to 25."""
+    if rng.random() < 0.75:
+        left, up = np.clip(rng.normal(0.0, (6.0, 4.0)), -25.0, 25.0)
+    else:
+        left, up = rng.uniform((-25.0, -18.0), (25.0, 18.0))
+    return float(left), float(up)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
@@ -22,12 +22,13 @@ import numpy.typing as npt
 from scipy import sparse, spatial
 
 from training.simulate import shaders
-from training.simulate.head import FloatArray, Head, shape_activations
+from training.simulate.head import MAX_INTENSITY, FloatArray, Head, both_sides, shape_activations
+from training.simulate.looks import Colour, Looks, Patch, Person, linear, skin_colour
+from training.simulate.wear import Fitter, Worn
+
+__all__ = ["Camera", "Colour", "Light", "Looks", "Patch", "Person", "Pose", "RenderError", "Renderer", "project"]
 
 RgbImage = npt.NDArray[np.uint8]
-Colour = tuple[float, float, float]
-#: middle x, y, half width, half height (0-1 of the picture), colour
-Patch = tuple[float, float, float, float, Colour]
 
 #: Vertex ranges of the head's parts, from the table in the README of ICT-FaceKit.
 SKIN_END = 11248  # face, then head and neck
@@ -51,11 +52,6 @@ MULTI_PIE = (
     5702, 5711, 5533, 6216, 6207, 6470, 5517, 5966,
 )
 # fmt: on
-
-#: The ten tones of the Monk Skin Tone Scale, sRGB (skintone.google, CC BY 4.0).
-MONK_TONES = (
-    "f6ede4", "f3e7db", "f7ead0", "eadaba", "d7bd96", "a07e56", "825c43", "604134", "3a312a", "292420",
-)  # fmt: skip
 
 NECK_PIVOT_CM = np.array([0.0, -9.0, -1.0], np.float32)
 SENSOR_WIDTH_MM = 36.0  # focal lengths are those of a 35 mm camera
@@ -104,39 +100,6 @@ class Light:
     warmth: float = 0.1
 
 
-@dataclass(frozen=True)
-class Looks:
-    """How a person is painted. ``skin_tone``: Monk scale, 1-10, in between is mixed. Colours are sRGB 0-1."""
-
-    skin_tone: float = 3.5
-    redness: float = 0.5
-    freckles: float = 0.0
-    stubble: float = 0.0
-    mottling: float = 1.0
-    lip_redness: float = 0.5
-    brow_thickness_cm: float = 0.85
-    brow_density: float = 0.85
-    brow_tail_cm: float = 0.0
-    hair: Colour = (0.20, 0.13, 0.09)
-    hair_length_cm: float = 1.2
-    #: how far the hairline comes down; None: no hair
-    hairline_cm: float | None = 0.0
-    iris: Colour = (0.33, 0.25, 0.16)
-    cloth: Colour = (0.25, 0.35, 0.45)
-    wall_upper: Colour = (0.72, 0.72, 0.70)
-    wall_lower: Colour = (0.55, 0.54, 0.52)
-    #: up to four out-of-focus things behind the person
-    patches: tuple[Patch, ...] = ()
-
-
-@dataclass(frozen=True)
-class Person:
-    """Who is drawn. ``identity``: standard deviations of the head's identity modes."""
-
-    identity: tuple[float, ...] = ()
-    looks: Looks = field(default_factory=Looks)
-
-
 def project(points_cm: FloatArray, pose: Pose, camera: Camera, width_px: int, height_px: int) -> FloatArray:
     """Where points of the head [shape=(n, 3), cm] lie in the picture, ndarray [shape=(n, 2), px, x right, y down].
 
@@ -149,7 +112,10 @@ def project(points_cm: FloatArray, pose: Pose, camera: Camera, width_px: int, he
 
 
 class Renderer:
-    """Draws one head model in pictures of one size. Holds an OpenGL context: use it in one thread, and close it."""
+    """Draws one head model in pictures of one size. Holds an OpenGL context: use it in one thread, and close it.
+
+    A new person costs as much as a few pictures, so draw all of one person's pictures in a row.
+    """
 
     def __init__(self, head: Head, width_px: int = 640, height_px: int = 360, samples: int = 4) -> None:
         if len(head.neutral_cm) != N_VERTICES:
@@ -157,6 +123,7 @@ class Renderer:
         self.head = head
         self.width_px, self.height_px = width_px, height_px
         self._mesh = _Mesh(head)
+        self._fitter = Fitter(head.neutral_cm, SKIN_END, (LEFT_EYE, RIGHT_EYE), MULTI_PIE)
         try:
             settings: Any = {"standalone": True, "backend": "egl"}
             self._gl: Any = moderngl.create_context(require=330, **settings)
@@ -164,34 +131,74 @@ class Renderer:
             raise RenderError(
                 f"no off-screen OpenGL 3.3 here ({error}); on Debian: apt-get install libegl1 libgl1 libgl1-mesa-dri"
             ) from error
-        gl = self._gl
-        size = (width_px, height_px)
-        depth = gl.depth_renderbuffer(size, samples=samples)
-        self._multi = gl.framebuffer(gl.renderbuffer(size, 4, samples=samples), depth)
-        self._flat = gl.framebuffer(gl.renderbuffer(size, 4))
-        self._wall: Any = gl.program(vertex_shader=shaders.WALL_VERTEX, fragment_shader=shaders.WALL_FRAGMENT)
-        self._wall_vao = gl.vertex_array(self._wall, [])
-        static = np.c_[self._mesh.rest, self._mesh.paint, self._mesh.part].astype("f4")
+        gl, size = self._gl, (width_px, height_px)
+        self._flat = gl.framebuffer(gl.renderbuffer(size, 4), gl.depth_renderbuffer(size))
+        self._target = self._flat
+        if samples:
+            depth = gl.depth_renderbuffer(size, samples=samples)
+            self._target = gl.framebuffer(gl.renderbuffer(size, 4, samples=samples), depth)
+        self._make_maps()
+        self._make_programs()
+        self._person: Person | None = None
+        self._at_rest: FloatArray = head.neutral_cm
+        self._worn: Worn | None = None
+        self._wear_arrays: list[Any] = []
+
+    def _make_maps(self) -> None:
+        gl, size = self._gl, (shaders.MAP_WIDTH, shaders.MAP_HEIGHT)
+        self._maps = [gl.texture(size, 4) for _ in range(2)]
+        for unit, texture in enumerate(self._maps):
+            texture.filter = (moderngl.LINEAR, moderngl.LINEAR)
+            texture.repeat_x = texture.repeat_y = False
+            texture.use(unit)
+        self._map_frame = gl.framebuffer(self._maps, gl.depth_renderbuffer(size))
+        wall = gl.texture((160, 160), 4)
+        wall.filter = (moderngl.LINEAR, moderngl.LINEAR)
+        wall.repeat_x = wall.repeat_y = False
+        wall.use(3)
+        self._wall_frame = gl.framebuffer(wall)
+        values = np.random.default_rng(0).integers(0, 256, 4 * 32**3, dtype=np.uint8)
+        noise = gl.texture3d((32, 32, 32), 4, values.tobytes())
+        noise.filter = (moderngl.LINEAR, moderngl.LINEAR)
+        noise.use(2)
+
+    def _make_programs(self) -> None:
+        gl, mesh = self._gl, self._mesh
+        static = np.c_[mesh.rest, mesh.paint, mesh.part, mesh.shade].astype("f4")
         self._moving = gl.buffer(reserve=len(static) * 7 * 4)
         buffers = [
-            (gl.buffer(static.tobytes()), "3f 3f 1f", "rest", "paint", "part"),
+            (gl.buffer(static.tobytes()), "3f 3f 1f 1f", "rest", "paint", "part", "shade"),
             (self._moving, "3f 3f 1f", "position", "normal", "cavity"),
         ]
-        self._programs = {
-            name: gl.program(vertex_shader=shaders.HEAD_VERTEX, fragment_shader=shaders.head_fragment(name))
-            for name in shaders.SURFACES
+        sources = {
+            **shaders.SURFACES,
+            "paint_face": (shaders.PAINT_VERTEX, shaders.PAINT_FACE_FRAGMENT),
+            "paint_rest": (shaders.PAINT_VERTEX, shaders.PAINT_REST_FRAGMENT),
+            "wear": (shaders.WEAR_VERTEX, shaders.WEAR_FRAGMENT),
+            "wall": (shaders.WALL_VERTEX, shaders.WALL_FRAGMENT),
+            "backdrop": (shaders.WALL_VERTEX, shaders.BACKDROP_FRAGMENT),
         }
+        programs = {name: gl.program(vertex_shader=v, fragment_shader=f) for name, (v, f) in sources.items()}
+        # a program may not use every attribute
         self._arrays = {
-            name: gl.vertex_array(
-                self._programs["inside" if name == "lashes" else name],
-                buffers,
-                gl.buffer(triangles.tobytes()),
-                skip_errors=True,  # a program may not use every attribute
-            )
-            for name, triangles in self._mesh.triangles.items()
+            name: gl.vertex_array(programs[surface], buffers, gl.buffer(triangles.tobytes()), skip_errors=True)
+            for name, surface, triangles in [
+                *((name, name, triangles) for name, triangles in mesh.triangles.items() if name != "mouth"),
+                ("mouth", "inside", mesh.triangles["mouth"]),
+                *((name, name, triangles) for name, triangles in mesh.paintable.items()),
+            ]
         }
-        self._set(self._mesh.uniforms)
-        self._person: tuple[Person, FloatArray] | None = None
+        for name in ("wall", "backdrop"):
+            self._arrays[name] = gl.vertex_array(programs[name], [])
+        self._wear_program = programs["wear"]
+        self._wear_moving = gl.buffer(reserve=4)
+        self._uniforms: dict[str, list[Any]] = {}
+        for program in programs.values():
+            for name in program:
+                if isinstance(program[name], moderngl.Uniform):
+                    self._uniforms.setdefault(name, []).append(program[name])
+        self._last: dict[str, Any] = {}
+        self._set({**mesh.uniforms, "colour_map": 0, "wrinkle_map": 1, "random_values": 2, "wall_map": 3})
 
     def __enter__(self) -> Renderer:
         return self
@@ -207,11 +214,9 @@ class Renderer:
 
     def vertices(self, person: Person, intensities: Mapping[str, float], gaze_deg: tuple[float, float]) -> FloatArray:
         """The person's face with an expression, before it is turned, ndarray [shape=(n, 3), cm]."""
-        if self._person is None or self._person[0] is not person:
-            self._person = (person, self.head.person(person.identity))
-        shapes = shape_activations(intensities)
-        lids = _lids_of_gaze(gaze_deg)
-        moved = self._person[1] + self.head.expression({**shapes, **lids})
+        same = self._person is not None and self._person.identity is person.identity
+        at_rest = self._at_rest if same else self.head.person(person.identity)
+        moved = at_rest + self.head.expression({**shape_activations(intensities), **_lids_of_gaze(gaze_deg)})
         for eye in (LEFT_EYE, RIGHT_EYE):
             middle = (moved[eye].min(axis=0) + moved[eye].max(axis=0)) / 2
             look = Pose(yaw_deg=gaze_deg[0], pitch_deg=gaze_deg[1]).rotation().astype(np.float32)
@@ -232,74 +237,166 @@ class Renderer:
         intensities : action units 0-5, as :func:`training.simulate.head.both_sides` takes them
         gaze_deg : where the eyes look relative to the head: to the person's left, up
         """
+        if person is not self._person and person != self._person:
+            self._meet(person)
         vertices = self.vertices(person, intensities or {}, gaze_deg)
-        self._moving.write(self._mesh.moving(vertices).tobytes())
-        self._set_uniforms(person.looks, pose, camera, light)
+        self._moving.write(self._mesh.moving(vertices))
+        self._set(_view(pose, camera, light, self.width_px, self.height_px))
+        self._set(self._wrinkles.folds(intensities or {}))
         gl = self._gl
-        self._multi.use()
-        self._multi.clear(depth=1.0)
-        gl.disable(gl.DEPTH_TEST | gl.BLEND | gl.CULL_FACE)
-        self._wall_vao.render(gl.TRIANGLES, vertices=3)
-        gl.enable(gl.DEPTH_TEST | gl.CULL_FACE)
+        self._target.use()
+        self._target.clear(depth=1.0)
+        gl.enable_only(gl.DEPTH_TEST | gl.CULL_FACE)
         gl.front_face = "cw"  # y points down in the picture, which mirrors the winding
-        for name in shaders.SURFACES:
+        for name in ("skin", "eye", "inside", "cloth"):
             self._arrays[name].render(gl.TRIANGLES)
-        gl.disable(gl.CULL_FACE)
-        gl.enable(gl.BLEND)
-        self._multi.depth_mask = False  # lashes are veils that lie on each other
+        if self._mesh.mouth_is_open(vertices):
+            self._arrays["mouth"].render(gl.TRIANGLES)
+        gl.enable_only(gl.DEPTH_TEST)
+        self._arrays["backdrop"].render(gl.TRIANGLES, vertices=3)
+        gl.enable_only(gl.DEPTH_TEST | gl.BLEND)
+        self._target.depth_mask = False  # lashes are veils that lie on each other
         self._arrays["lashes"].render(gl.TRIANGLES)
-        self._multi.depth_mask = True
-        gl.copy_framebuffer(self._flat, self._multi)
+        self._target.depth_mask = True
+        self._draw_wear(vertices)
+        if self._target is not self._flat:
+            gl.copy_framebuffer(self._flat, self._target)
         image = np.empty((self.height_px, self.width_px, 3), np.uint8)
         self._flat.read_into(image, components=3, alignment=1)
         return image
 
-    def _set(self, uniforms: Mapping[str, Any]) -> None:
-        """Set uniforms of the programs that have them."""
-        program: Any
-        for program in self._programs.values():
-            for name, value in uniforms.items():
-                if name in program:
-                    program[name].value = value
+    def _draw_wear(self, vertices: FloatArray) -> None:
+        mesh = None if self._worn is None else self._worn.mesh(vertices)
+        if mesh is None:
+            return
+        gl, rows = self._gl, mesh.rows()
+        if not self._wear_arrays:
+            self._wear_moving.orphan(rows.nbytes)
+            content = [(self._wear_moving, "3f 3f 4f 4f", "position", "normal", "tint", "finish")]
+            self._wear_arrays = [gl.vertex_array(self._wear_program, content, gl.buffer(mesh.triangles.tobytes()))]
+        self._wear_moving.write(rows)
+        gl.enable_only(gl.DEPTH_TEST | gl.BLEND | gl.CULL_FACE)
+        self._wear_arrays[0].render(gl.TRIANGLES)
 
-    def _set_uniforms(self, looks: Looks, pose: Pose, camera: Camera, light: Light) -> None:
-        axis, angle = _axis_angle(pose.rotation())
-        skin = _skin_colour(looks.skin_tone)
-        lip = skin * (np.array([0.78, 0.54, 0.62]) - looks.lip_redness * np.array([0.10, 0.26, 0.20]))
-        hair = _linear(looks.hair)
-        warm = np.array([1.0 + 0.12 * light.warmth, 1.0, 1.0 - 0.18 * light.warmth])
-        azimuth, elevation = math.radians(light.azimuth_deg), math.radians(light.elevation_deg)
-        direction = (
-            math.sin(azimuth) * math.cos(elevation),
-            math.sin(elevation),
-            math.cos(azimuth) * math.cos(elevation),
-        )
-        values: dict[str, Any] = {
-            "camera": tuple(_camera_matrix(camera, self.width_px, self.height_px).T.ravel()),
-            "turn": (*axis, angle),
-            "offset": tuple(_offset(pose, camera)),
-            "pivot": tuple(NECK_PIVOT_CM),
-            "hair_length": 0.0 if looks.hairline_cm is None else looks.hair_length_cm,
-            "hair_cover": -100.0 if looks.hairline_cm is None else looks.hairline_cm,
-            "light_direction": direction,
-            "light_colour": tuple(light.strength * warm),
-            "sky_colour": tuple(light.ambient * 1.25 * np.array([0.97, 1.0, 1.04])),
-            "ground_colour": tuple(light.ambient * 0.75 * np.array([1.04, 1.0, 0.95])),
-            "skin_colour": tuple(skin),
-            "lip_colour": tuple(lip),
-            "brow_colour": tuple(hair * 0.75),
-            "hair_colour": tuple(hair),
-            "iris_colour": tuple(_linear(looks.iris)),
-            "cloth_colour": tuple(_linear(looks.cloth)),
-            "brow_shape": (looks.brow_thickness_cm, looks.brow_density, looks.brow_tail_cm),
-            "skin_detail": (looks.redness, looks.freckles, looks.stubble, looks.mottling),
+    def _meet(self, person: Person) -> None:
+        """Paint the maps of somebody new, and fit what they wear."""
+        looks = person.looks
+        self._at_rest = self.head.person(person.identity)
+        self._person = person
+        self._wrinkles = Wrinkles(looks)
+        self._worn = Worn(self._fitter, looks, self._at_rest) if looks.wear else None
+        for array in self._wear_arrays:
+            array.release()
+        self._wear_arrays = []
+        self._set(_paint(looks))
+        self._set(self._wrinkles.places)
+        gl = self._gl
+        self._map_frame.use()
+        gl.enable_only(gl.DEPTH_TEST)
+        crown = np.sqrt(linear(looks.hair) if looks.hairline_cm is not None else skin_colour(looks.skin_tone))
+        if looks.hair_band and looks.hair_band.width_cm is None:
+            crown = np.sqrt(linear(looks.hair_band.colour))
+        self._map_frame.clear(*crown.tolist(), 0.15, depth=1.0)  # the crown lies where the maps are cut
+        for name in self._mesh.paintable:
+            self._arrays[name].render(gl.TRIANGLES)
+        self._wall_frame.use()
+        gl.enable_only(gl.NOTHING)
+        self._arrays["wall"].render(gl.TRIANGLES, vertices=3)
+
+    def _set(self, uniforms: Mapping[str, Any]) -> None:
+        """Set what has changed, in every program that has it."""
+        for name, value in uniforms.items():
+            if name not in self._last or self._last[name] != value:
+                self._last[name] = value
+                for uniform in self._uniforms.get(name, ()):
+                    uniform.value = value
+
+
+class Wrinkles:
+    """Where the skin of one person folds and how deep by action units, drawn from ``Looks.pattern``.
+
+    Two faces with the same intensities wrinkle differently: wrinkles are a cue, not a code.
+    """
+
+    def __init__(self, looks: Looks) -> None:
+        rng = np.random.default_rng(looks.pattern)
+        n = len(shaders.FOLDS)
+        gain = np.clip(np.exp(rng.normal(-0.1, 0.55, n)), 0.1, 2.0)
+        self._deepest = np.clip(looks.furrows * gain, 0.0, 1.2)
+        at_rest = looks.age_lines * np.clip(np.exp(rng.normal(-0.4, 0.7, n)), 0.05, 1.8)
+        lean = np.clip(rng.normal(0, 0.15, n), -0.4, 0.4)
+        self._at_rest = np.clip([at_rest * (1 + lean), at_rest * (1 - lean)], 0.0, 1.0)
+        self._power = rng.uniform(0.7, 1.8, n)
+        uniform = rng.uniform
+        #: uniforms of the paint program
+        self.places: dict[str, Any] = {
+            "person": tuple(float(v) for v in uniform(0, 32, 3)),
+            "forehead_lines": (6.9 + uniform(0, 0.8), uniform(0.55, 1.2), uniform(0.10, 0.2), uniform(-0.6, 1.2)),
+            "frown_lines": (uniform(0.35, 1.0), uniform(-0.1, 0.3), uniform(0.12, 0.24), max(0.0, uniform(-1.0, 0.9))),
+            "nose_lines": (uniform(3.0, 3.6), uniform(0.4, 0.75), uniform(0.08, 0.16), uniform(0.6, 1.6)),
+            "eye_lines": (uniform(0.28, 0.5), uniform(-0.2, 0.2), uniform(0.07, 0.14), uniform(0.9, 2.2)),
+            "mouth_lines": (uniform(-0.15, 0.4), uniform(0.16, 0.34), uniform(0.2, 1.2), uniform(0.2, 1.0)),
         }
-        self._set(values)
-        patches = [*looks.patches, *[(-9.0, -9.0, 0.0, 0.0, (0.0, 0.0, 0.0))] * 4][:4]
-        self._wall["upper_colour"].value = tuple(_linear(looks.wall_upper))
-        self._wall["lower_colour"].value = tuple(_linear(looks.wall_lower))
-        self._wall["patch_place"].value = [patch[:4] for patch in patches]
-        self._wall["patch_colour"].value = [tuple(_linear(patch[4])) for patch in patches]
+
+    def folds(self, intensities: Mapping[str, float]) -> dict[str, Any]:
+        """How deep each of ``shaders.FOLDS`` is now on the left and the right, as uniforms."""
+        sides = both_sides(intensities)
+        strength = np.array([sides[name] for name in shaders.FOLDS]).T / MAX_INTENSITY
+        depth = np.maximum(self._at_rest, 0.6 * self._at_rest + self._deepest * strength**self._power)
+        left, right = (tuple(float(v) for v in side) for side in depth)
+        return {"fold_left": left, "fold_right": right}
+
+
+def _view(pose: Pose, camera: Camera, light: Light, width_px: int, height_px: int) -> dict[str, Any]:
+    """The uniforms of one picture."""
+    axis, angle = _axis_angle(pose.rotation())
+    warm = np.array([1.0 + 0.12 * light.warmth, 1.0, 1.0 - 0.18 * light.warmth])
+    azimuth, elevation = math.radians(light.azimuth_deg), math.radians(light.elevation_deg)
+    direction = (
+        math.sin(azimuth) * math.cos(elevation),
+        math.sin(elevation),
+        math.cos(azimuth) * math.cos(elevation),
+    )
+    return {
+        "camera": tuple(_camera_matrix(camera, width_px, height_px).T.ravel().tolist()),
+        "turn": (*axis, angle),
+        "offset": tuple(_offset(pose, camera).tolist()),
+        "pivot": tuple(NECK_PIVOT_CM.tolist()),
+        "light_direction": direction,
+        "light_colour": tuple((light.strength * warm).tolist()),
+        "sky_colour": tuple((light.ambient * 1.25 * np.array([0.97, 1.0, 1.04])).tolist()),
+        "ground_colour": tuple((light.ambient * 0.75 * np.array([1.04, 1.0, 0.95])).tolist()),
+    }
+
+
+def _paint(looks: Looks) -> dict[str, Any]:
+    """The uniforms of one person."""
+    skin, hair, band = skin_colour(looks.skin_tone), linear(looks.hair), looks.hair_band
+    lip = skin * (np.array([0.78, 0.54, 0.62]) - looks.lip_redness * np.array([0.10, 0.26, 0.20]))
+    low = 99.0 if band is None else band.low_cm
+    high = 100.0 if band is None or band.width_cm is None else low + band.width_cm
+    hair_cm = 0.0 if looks.hairline_cm is None else looks.hair_length_cm
+    patches = [*looks.patches, *[(-9.0, -9.0, 0.0, 0.0, (0.0, 0.0, 0.0))] * 4][:4]
+    return {
+        "hair_length": hair_cm if band is None else min(hair_cm, 0.5),
+        "hair_cover": -100.0 if looks.hairline_cm is None else looks.hairline_cm,
+        "band": (low, high, 0.3),
+        "band_colour": tuple(linear(band.colour if band else looks.hair).tolist()),
+        "skin_colour": tuple(skin.tolist()),
+        "lip_colour": tuple(lip.tolist()),
+        "brow_colour": tuple((hair * 0.75).tolist()),
+        "hair_colour": tuple(hair.tolist()),
+        "iris_colour": tuple(linear(looks.iris).tolist()),
+        "eye_redness": looks.eye_redness,
+        "cloth_colour": tuple(linear(looks.cloth).tolist()),
+        "brow_shape": (looks.brow_thickness_cm, looks.brow_density, looks.brow_tail_cm),
+        "skin_detail": (looks.redness, looks.freckles, looks.stubble, looks.mottling),
+        "upper_colour": tuple(linear(looks.wall_upper).tolist()),
+        "lower_colour": tuple(linear(looks.wall_lower).tolist()),
+        "patch_place": [patch[:4] for patch in patches],
+        "patch_colour": [tuple(linear(patch[4]).tolist()) for patch in patches],
+        "patch_count": min(len(looks.patches), 4),
+    }
 
 
 class _Mesh:
@@ -314,23 +411,36 @@ class _Mesh:
         eyeball = np.zeros(len(rest), bool)
         eyeball[LEFT_EYE] = eyeball[RIGHT_EYE] = True
         is_skin = highest < SKIN_END
+        in_front = rest[triangles, 2].max(axis=1) > 7.5  # of the eyeballs nothing else is ever seen
+        is_socket = (lowest >= MOUTH_END) & (highest < SOCKETS_END)
+        skin, mouth = triangles[is_skin], triangles[~is_skin & ~is_socket & (highest < TEETH_END)]
+        #: by kind of surface, without what is never seen
         self.triangles: dict[str, npt.NDArray[np.int32]] = {
-            "skin": np.r_[triangles[is_skin], torso_triangles],
-            "eye": triangles[eyeball[highest]],
-            "inside": triangles[~is_skin & (highest < TEETH_END)],
+            "skin": _near_together(skin, rest),
+            "cloth": torso_triangles,
+            "eye": triangles[eyeball[highest] & in_front],
+            "inside": triangles[is_socket],
+            "mouth": mouth[(mouth.max(axis=1) < MOUTH_END) | (_facing(rest, mouth)[:, 2] > -0.8)],
             "lashes": triangles[lowest >= LASHES_START],
         }
 
-        self._skin = triangles[is_skin]
-        corner = self._skin.ravel()
+        # the maps are cut open at the back; what lies across the cut cannot be painted
+        angle = np.arctan2(rest[skin, 0], rest[skin, 2] - 1.0)
+        whole = np.ptp(angle, axis=1) < np.pi
+        folds = (rest[skin] > (-9, -8, 2)).all(axis=(1, 2)) & (rest[skin, 1].min(axis=1) < 10.5)
+        self.paintable = {"paint_face": skin[whole & folds], "paint_rest": skin[whole & ~folds]}
+        self._corners = tuple(np.ascontiguousarray(skin[:, k]) for k in range(3))
+        self._upper_lip, self._lower_lip = list(MULTI_PIE[61:64]), list(MULTI_PIE[67:64:-1])
+        corner = skin.ravel()
         ones = np.ones(len(corner), np.float32)
-        self._to_vertex = sparse.csr_matrix((ones, (corner, np.arange(len(corner)) // 3)), (SKIN_END, len(self._skin)))
-        edges = np.r_[self._skin[:, [0, 1]], self._skin[:, [1, 2]], self._skin[:, [2, 0]]]
+        self._to_vertex = sparse.csr_matrix((ones, (corner, np.arange(len(corner)) // 3)), (SKIN_END, len(skin)))
+        edges = np.r_[skin[:, [0, 1]], skin[:, [1, 2]], skin[:, [2, 0]]]
         weights = np.ones(2 * len(edges), np.float32)
         both = (np.r_[edges[:, 0], edges[:, 1]], np.r_[edges[:, 1], edges[:, 0]])
         neighbours = sparse.csr_matrix((weights, both), (SKIN_END, SKIN_END))
         count = np.maximum(np.asarray(neighbours.sum(axis=1)), 1.0)
         self._mean_of_neighbours = sparse.csr_matrix(neighbours.multiply(1.0 / count)).astype(np.float32)
+        self._bend = sparse.csr_matrix(self._mean_of_neighbours - sparse.identity(SKIN_END, np.float32))
         reach = np.linalg.norm(rest[edges[:, 0]] - rest[edges[:, 1]], axis=1)
         mean_reach = np.bincount(edges[:, 0], reach, SKIN_END) / (count[:, 0] / 2)
         self._edge_cm = np.maximum(mean_reach, 0.05).astype(np.float32)
@@ -340,6 +450,7 @@ class _Mesh:
         self._moving[len(rest) :, :3] = torso
         self.paint = np.zeros((len(self.rest), 3), np.float32)
         self.paint[: len(rest)] = _paint_coordinates(rest)
+        self.shade = _shade(self.rest)
         brow = rest[list(MULTI_PIE[17:22])]
         curve = np.polyfit(np.abs(brow[:, 0]), brow[:, 1], 3)[::-1]
         eye = rest[LEFT_EYE]
@@ -354,16 +465,24 @@ class _Mesh:
 
     def moving(self, vertices: FloatArray) -> FloatArray:
         """Position, normal and fold depth of every vertex, ndarray [shape=(n + torso, 7)]; normals only of the skin."""
-        skin = vertices[:SKIN_END]
-        a, b, c = (skin[self._skin[:, k]] for k in range(3))
-        normal = self._to_vertex @ np.cross(b - a, c - a)
-        normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
-        bend = self._mean_of_neighbours @ skin - skin
+        x, y, z = (np.ascontiguousarray(column) for column in vertices[:SKIN_END].T)
+        i, j, k = self._corners
+        ax, ay, az = x[i], y[i], z[i]
+        bx, by, bz = x[j] - ax, y[j] - ay, z[j] - az
+        cx, cy, cz = x[k] - ax, y[k] - ay, z[k] - az
+        face = np.stack([by * cz - bz * cy, bz * cx - bx * cz, bx * cy - by * cx], axis=1)
+        normal = self._to_vertex @ face
+        normal /= np.maximum(np.sqrt(np.einsum("ij,ij->i", normal, normal)), 1e-9)[:, None]
+        bend = self._bend @ vertices[:SKIN_END]
         cavity = np.einsum("ij,ij->i", bend, normal) / self._edge_cm
         self._moving[: len(vertices), :3] = vertices
         self._moving[:SKIN_END, 3:6] = normal
         self._moving[:SKIN_END, 6] = self._mean_of_neighbours @ cavity
         return self._moving
+
+    def mouth_is_open(self, vertices: FloatArray) -> bool:
+        """Can one see between the lips?"""
+        return bool(np.abs(vertices[self._upper_lip, 1] - vertices[self._lower_lip, 1]).max() > 0.12)
 
 
 def _parts(n: int) -> npt.NDArray[np.float64]:
@@ -376,6 +495,21 @@ def _parts(n: int) -> npt.NDArray[np.float64]:
     part[TEETH_END:EYEBALLS_END] = shaders.EYE
     part[LASHES_START:] = shaders.LASHES
     return part
+
+
+def _near_together(triangles: npt.NDArray[np.int32], rest: FloatArray) -> npt.NDArray[np.int32]:
+    """The triangles along a curve that fills space, so that fewer of their vertices are worked out twice."""
+    middle = rest[triangles].mean(axis=1)
+    step = ((middle - middle.min(axis=0)) / np.ptp(middle, axis=0) * 255).astype(np.int64)
+    place = sum(((step[:, axis] >> bit) & 1) << (3 * bit + axis) for bit in range(8) for axis in range(3))
+    return triangles[np.argsort(place, kind="stable")]
+
+
+def _facing(vertices: FloatArray, triangles: npt.NDArray[np.int32]) -> FloatArray:
+    """Each triangle's normal, ndarray [shape=(m, 3)]."""
+    a, b, c = (vertices[triangles[:, k]] for k in range(3))
+    normal = np.cross(b - a, c - a)
+    return np.asarray(normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9), np.float32)
 
 
 def _vertex_normals(vertices: FloatArray, triangles: npt.NDArray[np.int32]) -> FloatArray:
@@ -405,6 +539,22 @@ def _paint_coordinates(rest: FloatArray) -> FloatArray:
     ear = np.maximum(x - 7.25, 0) * (y < 4.6) * (z > -2.5) * 8
     result[:, 2] = np.maximum(np.maximum(forehead, temple), nape) - ear
     return result
+
+
+def _shade(rest: FloatArray) -> FloatArray:
+    """Share of the room's light that gets to each place of any head, ndarray [shape=(n,)]."""
+    x, y, z = np.abs(rest[:, 0]), rest[:, 1], rest[:, 2]
+    from_nostril = np.hypot(x - 0.55, (y + 1.05) * 1.6) + (z < 9.5)
+    share = np.clip((from_nostril + 0.1) / 1.1, 0, 1)
+    nostril = 0.55 + 0.45 * share**2 * (3 - 2 * share)
+
+    def blob(centre: tuple[float, float, float], size: tuple[float, float, float]) -> FloatArray:
+        off = (np.stack([x, y, z], axis=1) - centre) / np.asarray(size)
+        return np.asarray(np.exp(-(off**2).sum(axis=1)), np.float32)
+
+    under_chin = 1 - 0.45 * blob((0.0, -9.8, 4.0), (6.0, 2.2, 5.0))
+    beside_nose_root = 1 - 0.30 * blob((2.2, 4.3, 9.2), (1.2, 0.8, 1.2))
+    return np.asarray(nostril * under_chin * beside_nose_root, np.float32)
 
 
 def _rounded(polygon: FloatArray, rounds: int = 2) -> FloatArray:
@@ -495,19 +645,3 @@ def _axis_angle(rotation: npt.NDArray[np.float64]) -> tuple[tuple[float, float, 
     axis = np.array([rotation[2, 1] - rotation[1, 2], rotation[0, 2] - rotation[2, 0], rotation[1, 0] - rotation[0, 1]])
     axis /= 2 * math.sin(angle)
     return (float(axis[0]), float(axis[1]), float(axis[2])), angle
-
-
-def _linear(colour: Colour) -> npt.NDArray[np.float64]:
-    """SRGB 0-1 to linear light."""
-    c = np.asarray(colour, np.float64)
-    return np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
-
-
-def _skin_colour(tone: float) -> npt.NDArray[np.float64]:
-    """Linear albedo of a Monk tone 1-10. The scale's swatches are plain colours; living skin is redder."""
-    tones = np.array([[int(code[k : k + 2], 16) / 255 for k in (0, 2, 4)] for code in MONK_TONES])
-    place = min(max(tone, 1.0), 10.0) - 1
-    mixed = np.array([np.interp(place, np.arange(10), tones[:, k]) for k in range(3)])
-    blood = 1.0 - np.array([0.10, 0.25, 0.30]) * np.interp(place, (0, 6, 9), (1.0, 0.45, 0.2))
-    shine = np.array([0.018, 0.010, 0.007])  # even the darkest skin gives some light back
-    return np.asarray(_linear((float(mixed[0]), float(mixed[1]), float(mixed[2]))) * blood + shine)
