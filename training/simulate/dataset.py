@@ -141,11 +141,15 @@ def make(head_path: Path, folder: Path, recipe: Recipe, workers: int) -> dict[st
     )
     with bar, ProcessPoolExecutor(workers, get_context("spawn"), _start, (head_path,)) as pool:
         task = bar.add_task("shards", total=recipe.shards, completed=recipe.shards - len(todo))
-        for future in as_completed([pool.submit(_make_shard, folder, recipe, number) for number in todo]):
-            name, entry = future.result()
-            index["shards"][name] = entry
-            _write(folder / INDEX, (json.dumps(index, indent=1, sort_keys=True) + "\n").encode())
-            bar.advance(task)
+        try:
+            for future in as_completed([pool.submit(_make_shard, folder, recipe, number) for number in todo]):
+                name, entry = future.result()
+                index["shards"][name] = entry
+                _write(folder / INDEX, (json.dumps(index, indent=1, sort_keys=True) + "\n").encode())
+                bar.advance(task)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)  # what waits would otherwise be made to the end
+            raise
     return index
 
 
@@ -162,7 +166,7 @@ def _read_index(folder: Path) -> dict[str, Any]:
 
 
 def _write(path: Path, content: bytes) -> None:
-    aside = path.with_name(path.name + ".part")
+    aside = path.with_name(f"{path.name}.{os.getpid()}.part")
     aside.write_bytes(content)
     os.replace(aside, path)
 
@@ -170,6 +174,7 @@ def _write(path: Path, content: bytes) -> None:
 # ---- in a worker process
 
 _studio: Any = None
+_parent = 0
 
 
 def _start(head_path: Path) -> None:
@@ -180,14 +185,16 @@ def _start(head_path: Path) -> None:
 
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    global _studio
-    _studio = Studio(load_head(head_path))
+    global _studio, _parent
+    _studio, _parent = Studio(load_head(head_path)), os.getppid()
 
 
 def _make_shard(folder: Path, recipe: Recipe, number: int) -> tuple[str, dict[str, Any]]:
     rows = []
     drawn = 0
     for person in range(number * PEOPLE_A_SHARD, min((number + 1) * PEOPLE_A_SHARD, recipe.people)):
+        if _parent and os.getppid() != _parent:
+            raise SystemExit("the command was killed")  # and what was queued must not be written into its folder
         rng = np.random.default_rng((recipe.seed, person))
         moves = (recipe.sequence_s, recipe.sequence_fps) if person % SEQUENCE_EVERY == SEQUENCE_EVERY - 1 else None
         for row in _studio.pictures(rng, person, recipe.rest, recipe.faces, moves):
@@ -196,7 +203,7 @@ def _make_shard(folder: Path, recipe: Recipe, number: int) -> tuple[str, dict[st
                 rows.append(row)
     buffer = io.BytesIO()
     names = [field.name for field in fields(Faces) if recipe.crops or field.name != "crop"]
-    np.savez(buffer, allow_pickle=False, **{name: np.stack([row[name] for row in rows]) for name in names})
+    np.savez(buffer, **{name: np.stack([row[name] for row in rows]) for name in names})
     content = buffer.getvalue()
     _write(folder / _name(number), content)
     return _name(number), {"sha256": hashlib.sha256(content).hexdigest(), "faces": len(rows), "drawn": drawn}
