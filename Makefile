@@ -65,7 +65,7 @@ $(VENV)/.core: $(VENV)/.made pyproject.toml constraints.txt
 	$(call install,.)
 
 $(VENV)/.dev: $(VENV)/.made pyproject.toml constraints.txt
-	$(call install,'.[dev]')
+	$(call install,'.[dev,train]')
 	@touch $(@D)/.core
 
 # mediapipe brings opencv-contrib-python, which needs libGL and owns the same folder cv2: the headless build goes on top.

@@ -13,6 +13,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from painsense.action_units import ActionUnits, estimate
     from painsense.baseline import Baseline
     from painsense.errors import PainsenseError
     from painsense.pipeline import Analyzer, Settings, analyze, make_baseline
@@ -21,16 +22,28 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "ActionUnits": "painsense.action_units",
     "Analyzer": "painsense.pipeline",
     "Baseline": "painsense.baseline",
     "PainsenseError": "painsense.errors",
     "Report": "painsense.report",
     "Settings": "painsense.pipeline",
     "analyze": "painsense.pipeline",
+    "estimate": "painsense.action_units",
     "make_baseline": "painsense.pipeline",
 }
 
-__all__ = ["Analyzer", "Baseline", "PainsenseError", "Report", "Settings", "analyze", "make_baseline"]
+__all__ = [
+    "ActionUnits",
+    "Analyzer",
+    "Baseline",
+    "PainsenseError",
+    "Report",
+    "Settings",
+    "analyze",
+    "estimate",
+    "make_baseline",
+]
 
 
 def __getattr__(name: str) -> object:

@@ -1,10 +1,10 @@
-"""Geometry and personal neutral -> action unit intensities with their spread, and PSPI.
+"""Faces and a personal neutral -> action unit intensities with their spread, and PSPI.
 
-The estimator is a line and a curve: a weighted sum of what changed in the face against the person's neutral (or against
-the average face where no neutral is known), and for each action unit a rising curve that undoes the sum's shrinking of
-strong intensities. Both were fitted on rendered faces whose action
-units are known (``training/fit_action_units.py``), seen through the same landmark networks that see patients. The
-spread is the estimator's own error on heads it had not seen, widened where the head is turned or the person speaks.
+A small network reads what one frame shows (shape of the mesh, geometry, blendshapes, how the head is turned) and, where
+it is known, the same of the person at rest. For each of 19 action units it gives an intensity and a standard deviation,
+for both sides of the face and for each. It has learned from rendered faces whose action units are known, seen through
+the same landmark networks that see patients; ``docs/action-units.md`` says how good it is. What it expects and gives
+stands in its own file (:class:`painsense.spec.ModelSpec`).
 
 References
 ----------
@@ -14,16 +14,22 @@ Prkachin & Solomon 2008, "The structure, reliability and validity of pain expres
 from __future__ import annotations
 
 import functools
-import json
-from collections.abc import Sequence
+import threading
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from painsense import assets, face
+from painsense import assets, baseline, face
 from painsense.baseline import Baseline
-from painsense.baseline import warnings as baseline_doubts
-from painsense.tracks import BoolArray, Column, FloatArray, Track
+from painsense.errors import ModelError, ProviderError
+from painsense.follow import Frames
+from painsense.landmarks import BLENDSHAPES, N_LANDMARKS, thread_networks
+from painsense.spec import ModelSpec
+from painsense.tracks import BoolArray, Column, FloatArray, TimeArray, Track
 
 FACS = "Ekman, Friesen & Hager 2002, Facial Action Coding System"
 PSPI_PAPER = "doi:10.1016/j.pain.2008.04.010"
@@ -32,39 +38,55 @@ NAMES = {
     "AU1": "inner brow raiser",
     "AU2": "outer brow raiser",
     "AU4": "brow lowerer",
+    "AU5": "upper lid raiser",
     "AU6": "cheek raiser",
     "AU7": "lid tightener",
     "AU9": "nose wrinkler",
     "AU10": "upper lip raiser",
     "AU12": "lip corner puller",
+    "AU14": "dimpler",
     "AU15": "lip corner depressor",
+    "AU16": "lower lip depressor",
+    "AU17": "chin raiser",
+    "AU18": "lip pucker",
     "AU20": "lip stretcher",
-    "AU26": "jaw drop",
+    "AU22": "lip funneler",
+    "AU24": "lip presser",
+    "AU26": "jaw drop, and from about 2.5 mouth stretch (AU27)",
     "AU43": "eyes closed",
 }
-#: action units the linear estimator gives; AU43 follows from eye closure and its duration
+#: action units with an intensity; AU43 follows from eye closure and its duration
 ESTIMATED = tuple(name for name in NAMES if name != "AU43")
-MOUTH = ("AU10", "AU15", "AU20", "AU26")  # these also act in speech
-SHUT_SHARE = 0.2  # share of the open eye's value that the mesh still shows when the lids are closed
-BLOCK = 4096  # frames estimated at a time
-CLOSED = 0.75  # eye closure at and above which the eyes count as closed
+#: those of them that move both halves of the face as one
+MIDLINE = ("AU17", "AU18", "AU22", "AU26")
+SIDED = tuple(name for name in ESTIMATED if name not in MIDLINE)
+#: what the network gives, and for which sides: position in the second axis of its outputs
+OUTPUTS = ("intensity", "spread")
+BOTH, LEFT, RIGHT = range(3)
+MOST = 5.0  # FACS intensity E
+BLOCK = 1024  # frames estimated at a time: fixed, so that a result does not depend on who asks
+#: eye closure at and above which the eyes count as closed; estimates lean toward the middle, so it is not nearer to 1
+CLOSED = 0.6
+MOUTH = ("AU10", "AU14", "AU15", "AU16", "AU17", "AU18", "AU20", "AU22", "AU24", "AU26")  # these also act in speech
 SPEAKING_SPREAD = 1.5  # factor on the spread of mouth action units while speaking
-#: factor on the spread without a neutral: seven real people at rest read PSPI 0.5 to 4.5 against the average face
-WITHOUT_NEUTRAL_SPREAD = 1.75
-TURNED_FROM_DEG, TURNED_SPREAD = 20.0, 2.0  # the spread grows from 20 deg of yaw to twice its size at the gate
 
 CAPTURE = ("yaw_deg", "pitch_deg", "roll_deg", "face_px", "bright_level", "dark_level", "sharpness")
+
+
+def _columns_of(name: str) -> tuple[Column, ...]:
+    both = (
+        Column(name, "0-5", f"{NAMES[name]}, FACS intensity (1 = A trace, 5 = E maximum)", 0, MOST, FACS),
+        Column(f"{name}_sd", "0-5", f"standard deviation of the {name} estimate", 0, None),
+    )
+    sides = (Column(f"{name}_{side}", "0-5", f"{name} on the person's own {side}", 0, MOST) for side in _SIDE)
+    return (*both, *sides) if name in SIDED else both
+
+
+_SIDE = {"left": LEFT, "right": RIGHT}
 COLUMNS: tuple[Column, ...] = (
     *(next(column for column in face.CAPTURE_COLUMNS if column.name == name) for name in CAPTURE),
-    Column("eye_closure", "1", "how far the eyes are closed against the person's own open eyes", 0, 1),
-    *(
-        column
-        for name in ESTIMATED
-        for column in (
-            Column(name, "0-5", f"{NAMES[name]}, FACS intensity (1 = A trace, 5 = E maximum)", 0, 5, FACS),
-            Column(f"{name}_sd", "0-5", f"standard deviation of the {name} estimate", 0, None),
-        )
-    ),
+    Column("eye_closure", "1", "how far the eyes are closed: 0 as open as at rest, 1 shut", 0, 1),
+    *(column for name in ESTIMATED for column in _columns_of(name)),
     Column("AU43", "0/1", "eyes closed for half a second or longer (not a blink)", 0, 1, FACS),
     Column(
         "pspi",
@@ -81,71 +103,82 @@ COLUMNS: tuple[Column, ...] = (
 
 @dataclass(frozen=True)
 class Estimator:
-    """The estimator for one case (neutral known or not): a line, then a curve for each action unit.
+    """The network, loaded, with its spec. It serves any number of threads."""
 
-    Attributes
-    ----------
-    inputs : names of the k face columns it reads
-    centre, scale : ndarray [shape=(k,)], what is subtracted from the inputs (0 with a neutral) and their unit
-    weights : ndarray [shape=(k, m)], offset : ndarray [shape=(m,)], for :data:`ESTIMATED`
-    knots : ndarray [shape=(K,)], values of the line for which
-    levels, spreads : ndarray [shape=(m, K)], give the intensity and the standard deviation of its error
-    pspi_interval : the 90% interval of PSPI reaches from PSPI + first to PSPI + second times its standard deviation
-    """
+    spec: ModelSpec
+    session: Any
 
-    inputs: tuple[str, ...]
-    centre: FloatArray
-    scale: FloatArray
-    weights: FloatArray
-    offset: FloatArray
-    knots: FloatArray
-    levels: FloatArray
-    spreads: FloatArray
-    pspi_interval: tuple[float, float]
+    @classmethod
+    def load(cls, content: bytes, provider: str = "cpu") -> Estimator:
+        """The network of an ONNX file.
 
-    def __call__(self, values: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Intensities (0-5) and their spread, each [shape=(n, m)], of input values [shape=(n, k)]."""
-        line = np.clip((values - self.centre) / self.scale @ self.weights + self.offset, 0, 5)
-        read = [
-            [np.interp(line[:, k], self.knots, curve[k]) for k in range(len(ESTIMATED))]
-            for curve in (self.levels, self.spreads)
-        ]
-        return np.array(read[0], np.float32).T, np.array(read[1], np.float32).T
+        Raises
+        ------
+        ModelError : it cannot be read, or reads or gives other things than this version of painsense does
+        ProviderError : ``provider`` does not work on this machine
+        """
+        from painsense import providers
+
+        name = providers.check(provider)
+        onnxruntime = providers.runtime()
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1  # the work is a few milliseconds
+        # TF32 would round to three digits what the CPU computes to seven
+        chosen = (name, {"use_tf32": "0"}) if provider == "cuda" else name
+        try:
+            session = onnxruntime.InferenceSession(content, options, providers=[chosen], enable_fallback=0)
+        except Exception as error:  # the runtime raises types of its own, by provider
+            raise ModelError(f"action_units: cannot be loaded ({error}); install painsense again") from error
+        if name not in session.get_providers():  # it quietly goes on with the CPU
+            raise ProviderError(f"{provider}: the action unit network cannot be computed there; use --provider cpu")
+        spec = ModelSpec.from_session(session)
+        measured = (*face.STANCE, *baseline.MEASURES, *face.shipped_shape().names)
+        spec.check(measured, tuple(NAMES), assets.sha256_by_name())
+        came = ([node.name for node in session.get_inputs()], sorted(spec.outputs))
+        if came != (["face", "neutral"], sorted(OUTPUTS)):
+            raise ModelError(
+                f"action_units: inputs face, neutral and outputs {', '.join(OUTPUTS)} were expected, "
+                f"{', '.join(came[0])} and {', '.join(came[1])} came; install painsense again"
+            )
+        return cls(spec, session)
+
+    def __call__(self, rows: FloatArray, at_rest: FloatArray | None) -> tuple[FloatArray, FloatArray]:
+        """Intensity and spread, ndarray [shape=(n, 3, 19)] each: 3 as in BOTH, LEFT, RIGHT; 19 as in :data:`NAMES`.
+
+        Parameters
+        ----------
+        rows : ndarray [shape=(n, d), float32], in the order of ``spec.features``; a row with a NaN gives NaN
+        at_rest : ndarray [shape=(d,)], the same of the person's neutral; None where it is not known
+        """
+        order = [self.spec.targets.index(name) for name in NAMES]
+        result = np.empty((2, len(rows), 3, len(NAMES)), np.float32)
+        beside = np.full(rows.shape[1], np.nan, np.float32) if at_rest is None else at_rest.astype(np.float32)
+        for start in range(0, len(rows), BLOCK):
+            block = rows[start : start + BLOCK]
+            given = {"face": block, "neutral": np.tile(beside, (len(block), 1))}
+            result[:, start : start + BLOCK] = np.stack(self.session.run(OUTPUTS, given))[..., order]
+        result[0] = np.clip(result[0], 0, MOST)
+        result[:, ~np.isfinite(rows).all(axis=1)] = np.nan
+        return result[0], result[1]
+
+    def pspi_ends(self, with_neutral: bool) -> tuple[float, float]:
+        """The 90% interval of PSPI reaches from PSPI + first to PSPI + second times :func:`pspi_deviation`."""
+        ends = self.spec.calibration["with_neutral" if with_neutral else "without_neutral"]
+        return ends["pspi_low"], ends["pspi_high"]
 
 
-@dataclass(frozen=True)
-class Estimators:
-    """What ``weights/action_units.json`` holds: the estimator for each case and how it names itself."""
-
-    version: str
-    with_neutral: Estimator
-    without_neutral: Estimator
-    open_eye: float  # eye opening of the average face, where the person's own is not known
+def estimator(provider: str = "cpu") -> Estimator:
+    """The shipped network, loaded once for all threads; for errors see :meth:`Estimator.load`."""
+    with _loading:
+        return _estimator(provider)
 
 
 @functools.cache
-def estimators() -> Estimators:
-    """The shipped estimators. ModelError when the file is missing or was changed."""
-    content = json.loads(assets.weights()["action_units"].path.read_bytes())
+def _estimator(provider: str) -> Estimator:
+    return Estimator.load(assets.read_weights("action_units"), provider)
 
-    targets = [content["targets"].index(name) for name in ESTIMATED]
 
-    def read(case: str) -> Estimator:
-        part = {key: np.array(value, np.float32) for key, value in content[case].items()}
-        low, high = part["pspi_interval"]
-        return Estimator(
-            tuple(content["inputs"]),
-            part["centre"],
-            part["scale"],
-            part["weights"][:, targets],
-            part["offset"][targets],
-            part["knots"],
-            part["levels"][targets],
-            part["spreads"][targets],
-            (float(low), float(high)),
-        )
-
-    return Estimators(content["version"], read("with_neutral"), read("without_neutral"), float(content["open_eye"]))
+_loading = threading.Lock()
 
 
 def pspi(
@@ -159,87 +192,265 @@ def pspi(
     return np.asarray(au4 + np.fmax(au6, au7) + np.fmax(au9, au10) + au43, np.float32)
 
 
-def eye_closure(raw: Track, baseline: Baseline | None) -> FloatArray:
-    """How far the eyes are closed, ndarray [shape=(n,), 0-1]: 0 as open as at rest, 1 shut.
-
-    The lid opening (eye aspect ratio) against the person's own; where no neutral is known, against the average
-    face's. The mesh keeps a slit between closed lids, so a fifth of the open value counts as shut.
-    """
-    opening = (raw.column("eye_opening_right") + raw.column("eye_opening_left")) / 2
-    if baseline is None:
-        at_rest = estimators().open_eye
-    else:
-        at_rest = (baseline.value("eye_opening_right") + baseline.value("eye_opening_left")) / 2
-    return np.clip((at_rest - opening) / (at_rest * (1 - SHUT_SHARE)), 0, 1).astype(np.float32)
-
-
-def estimate_track(raw: Track, baseline: Baseline | None, speaking: BoolArray | None = None) -> Track:
-    """The face track people read: capture, action units with spread, PSPI with its interval.
-
-    Parameters
-    ----------
-    raw : the face track made by :func:`painsense.face.measure`
-    baseline : the person's neutral; None compares with the average face
-    speaking : ndarray [shape=(n,), bool], where the person speaks
-
-    Returns
-    -------
-    Track with :data:`COLUMNS`; every value but the capture ones is NaN where the frame cannot be used.
-    """
-    model = estimators().with_neutral if baseline is not None else estimators().without_neutral
-    intensity, spread = np.empty((2, len(raw), len(ESTIMATED)), np.float32)
-    columns = [raw.names.index(name) for name in model.inputs]
-    at_rest = 0.0 if baseline is None else np.array([baseline.value(name) for name in model.inputs], np.float32)
-    for start in range(0, len(raw), BLOCK):  # piece by piece: memory must not follow the length of the recording
-        piece = slice(start, start + BLOCK)
-        intensity[piece], spread[piece] = model(raw.values[piece, columns] - at_rest)
-    if baseline is None:
-        spread *= WITHOUT_NEUTRAL_SPREAD
-    turned = np.clip(
-        (np.abs(raw.column("yaw_deg")) - TURNED_FROM_DEG) / (face.GATES.max_yaw_deg - TURNED_FROM_DEG), 0, 1
-    )
-    spread *= (1 + (TURNED_SPREAD - 1) * np.nan_to_num(turned))[:, None]
-    bits = raw.reason_bits.copy()
-    if speaking is not None:
-        for name in MOUTH:
-            spread[speaking, ESTIMATED.index(name)] *= SPEAKING_SPREAD
-        bits[speaking & raw.valid] |= face.BIT["speaking"]
-
-    closure = eye_closure(raw, baseline)
-    usable = raw.valid
-    blink, au43 = face.blinks(usable & (closure >= CLOSED), raw.time_s)
-    bits[blink] |= face.BIT["blink"]
-    intensity[blink, ESTIMATED.index("AU7")] = np.nan  # a blink shuts the lids: that is no lid tightening
-    au = {name: intensity[:, k] for k, name in enumerate(ESTIMATED)}
-    sd = {name: spread[:, k] for k, name in enumerate(ESTIMATED)}
-    eyes_shut = au43.astype(np.float32)
-    total = pspi(au["AU4"], au["AU6"], au["AU7"], au["AU9"], au["AU10"], eyes_shut)
-    deviation = np.sqrt(sd["AU4"] ** 2 + _larger_sd(au, sd, "AU6", "AU7") ** 2 + _larger_sd(au, sd, "AU9", "AU10") ** 2)
-    derived = np.column_stack(
-        [
-            closure,
-            *(part for name in ESTIMATED for part in (au[name], sd[name])),
-            eyes_shut,
-            total,
-            np.clip(total + model.pspi_interval[0] * deviation, 0, 16),
-            np.clip(total + model.pspi_interval[1] * deviation, 0, 16),
-        ]
-    )
-    derived[~usable] = np.nan
-    capture = np.stack([raw.column(name) for name in CAPTURE], axis=1)
-    values = np.concatenate([capture, derived], axis=1).astype(np.float32)
-    return Track("face", COLUMNS, raw.reasons, raw.time_s, values, bits)
-
-
-def pspi_deviation(au: dict[str, FloatArray], sd: dict[str, FloatArray]) -> FloatArray:
+def pspi_deviation(au: Mapping[str, FloatArray], sd: Mapping[str, FloatArray]) -> FloatArray:
     """Standard deviation of PSPI from those of its parts, ndarray [shape=(n,)]."""
     pairs = _larger_sd(au, sd, "AU6", "AU7") ** 2 + _larger_sd(au, sd, "AU9", "AU10") ** 2
     return np.asarray(np.sqrt(sd["AU4"] ** 2 + pairs))
 
 
-def _larger_sd(au: dict[str, FloatArray], sd: dict[str, FloatArray], first: str, second: str) -> FloatArray:
+def _larger_sd(au: Mapping[str, FloatArray], sd: Mapping[str, FloatArray], first: str, second: str) -> FloatArray:
     """The spread of whichever of two action units is the larger."""
     return np.where(np.nan_to_num(au[first], nan=-1) >= np.nan_to_num(au[second], nan=-1), sd[first], sd[second])
+
+
+def estimate_track(
+    raw: Track, neutral: Baseline | None, speaking: BoolArray | None = None, provider: str = "cpu"
+) -> Track:
+    """The face track people read: capture, action units with spread, PSPI with its interval.
+
+    Parameters
+    ----------
+    raw : the face track made by :func:`painsense.face.measure`
+    neutral : the person's neutral; None compares with the average face
+    speaking : ndarray [shape=(n,), bool], where the person speaks
+    provider : where the network is computed
+
+    Returns
+    -------
+    Track with :data:`COLUMNS`; every value but the capture ones is NaN where the frame cannot be used.
+    """
+    model = estimator(provider)
+    values = np.empty((len(raw), len(COLUMNS)), np.float32)
+    of = {column.name: values[:, k] for k, column in enumerate(COLUMNS)}  # views: writing there fills the table
+    for name in CAPTURE:
+        of[name][:] = raw.column(name)
+    read = face.places(raw, model.spec.features)
+    at_rest = None if neutral is None else neutral.values(model.spec.features)
+    for start in range(0, len(raw), BLOCK):  # piece by piece: memory must not follow the length of the recording
+        piece = slice(start, start + BLOCK)
+        intensity, spread = model(raw.values[piece, read], at_rest)
+        for k, name in enumerate(NAMES):
+            if name == "AU43":
+                of["eye_closure"][piece] = intensity[:, BOTH, k] / MOST
+                continue
+            of[name][piece], of[f"{name}_sd"][piece] = intensity[:, BOTH, k], spread[:, BOTH, k]
+            for side, where in _SIDE.items() if name in SIDED else ():
+                of[f"{name}_{side}"][piece] = intensity[:, where, k]
+
+    usable, bits = raw.valid, raw.reason_bits.copy()
+    if speaking is not None:
+        for name in MOUTH:
+            of[f"{name}_sd"][speaking] *= SPEAKING_SPREAD
+        bits[speaking & usable] |= face.BIT["speaking"]
+    blink, shut = face.blinks(usable & (of["eye_closure"] >= CLOSED), raw.time_s)
+    bits[blink] |= face.BIT["blink"]
+    for column in _columns_of("AU7"):
+        of[column.name][blink] = np.nan  # a blink shuts the lids: that is no lid tightening
+    of["AU43"][:] = shut
+    low, high = model.pspi_ends(neutral is not None)
+    sd = {name: of[f"{name}_sd"] for name in ESTIMATED}
+    of["pspi"][:], of["pspi_low"][:], of["pspi_high"][:] = _with_interval(of, sd, of["AU43"], low, high)
+    values[~usable, len(CAPTURE) :] = np.nan
+    return Track("face", COLUMNS, raw.reasons, raw.time_s, values, bits)
+
+
+def _with_interval(
+    au: Mapping[str, FloatArray], sd: Mapping[str, FloatArray], shut: FloatArray, low: float, high: float
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """PSPI and the ends of its 90% interval."""
+    total = pspi(au["AU4"], au["AU6"], au["AU7"], au["AU9"], au["AU10"], shut)
+    deviation = pspi_deviation(au, sd)
+
+    def end(deviations: float) -> FloatArray:
+        return np.asarray(np.clip(total + deviations * deviation, 0, 16), np.float32)
+
+    return total, end(low), end(high)
+
+
+@dataclass(frozen=True)
+class ActionUnits:
+    """Action units of n frames, by :func:`estimate`. ``units["AU4"]`` is the intensity of one, ndarray [shape=(n,)].
+
+    Attributes
+    ----------
+    names : of the m action units, those of :data:`NAMES`
+    intensity, spread : ndarray [shape=(n, m), 0-5], mean of both sides and its standard deviation
+    left, right, left_spread, right_spread : ndarray [shape=(n, m), 0-5], of the person's own left and right
+    pspi_ends : the 90% interval of PSPI reaches from PSPI + first to PSPI + second times its standard deviation
+
+    AU43 is here how far the eyes are closed, 0 to 5: a frame has no duration, so it cannot tell a blink.
+    """
+
+    names: tuple[str, ...]
+    intensity: FloatArray
+    spread: FloatArray
+    left: FloatArray
+    right: FloatArray
+    left_spread: FloatArray
+    right_spread: FloatArray
+    pspi_ends: tuple[float, float]
+
+    def __len__(self) -> int:
+        return len(self.intensity)
+
+    def __getitem__(self, name: str) -> FloatArray:
+        if name not in self.names:
+            raise KeyError(f"no action unit {name!r}; there are {', '.join(self.names)}")
+        return self.intensity[:, self.names.index(name)]
+
+    def pspi(self, time_s: npt.ArrayLike | None = None) -> FloatArray:
+        """Prkachin-Solomon pain intensity, ndarray [shape=(n,), 0-16]; NaN where there is no face.
+
+        ``time_s``, the rising times of the frames [shape=(n,), s], lets blinks be left out as in a report: eyes closed
+        for less than half a second count neither as AU43 nor as AU7. Without it every frame with closed eyes counts.
+        """
+        return self._pspi(time_s)[0]
+
+    def pspi_interval(self, time_s: npt.ArrayLike | None = None) -> tuple[FloatArray, FloatArray]:
+        """Both ends of the 90% interval of :meth:`pspi`, ndarray [shape=(n,), 0-16] each."""
+        return self._pspi(time_s)[1:]
+
+    def _pspi(self, time_s: npt.ArrayLike | None) -> tuple[FloatArray, FloatArray, FloatArray]:
+        au = {name: self[name] for name in self.names}
+        sd = {name: self.spread[:, k] for k, name in enumerate(self.names)}
+        shut = au["AU43"] >= CLOSED * MOST  # False where NaN
+        if time_s is not None:
+            times: TimeArray = np.asarray(time_s, np.float64)
+            if times.shape != (len(self),) or not (np.diff(times) > 0).all():
+                raise ValueError(f"time_s: {len(self)} rising times in seconds were expected, got shape {times.shape}")
+            blink, shut = face.blinks(shut, times)
+            au["AU7"] = np.where(blink, np.float32(np.nan), au["AU7"])
+        return _with_interval(au, sd, shut.astype(np.float32), *self.pspi_ends)
+
+
+def estimate(
+    landmarks: npt.ArrayLike,
+    image_size: tuple[float, float],
+    blendshapes: npt.ArrayLike | None = None,
+    neutral: Baseline | npt.ArrayLike | None = None,
+    *,
+    provider: str = "cpu",
+    face_model: Path | None = None,
+) -> ActionUnits:
+    """Action units of faces whose landmarks are at hand, such as stored ones of MediaPipe.
+
+    ``painsense score`` gives the same numbers, and beyond them says which frames cannot be used, which this does not:
+    leave out faces that are turned by more than 40 degrees, cut off or blurred.
+
+    Parameters
+    ----------
+    landmarks : ndarray [shape=(n, 478, 3)]
+        MediaPipe's face landmarks with irises and in its units: x and y as shares of picture width and height, z in
+        units of picture width. Of pictures that are not mirrored. A frame with a NaN gives NaN, and so does one whose
+        points are all the same: some write zeros where there is no face.
+    image_size : width and height of the pictures in pixels
+    blendshapes : ndarray [shape=(n, 52), 0-1]
+        In the order of :data:`painsense.landmarks.BLENDSHAPES`; None computes them from the landmarks.
+    neutral : what the person looks like at rest
+        A :class:`painsense.Baseline`, or landmarks of the person at rest [shape=(m, 478, 3)] in pictures of the same
+        size, of which the median is taken; None compares with the average face, which is less certain.
+    provider : "cpu" or "cuda"
+    face_model : path of ``face_landmarker.task``; None looks for it
+
+    Returns
+    -------
+    ActionUnits
+
+    Raises
+    ------
+    ValueError : an array has another shape or unit
+    ModelError, ProviderError : the networks cannot be found, or not be computed there
+
+    Examples
+    --------
+    >>> import numpy as np, painsense
+    >>> seen = painsense.landmarks.detect(picture)                                         # doctest: +SKIP
+    >>> units = painsense.estimate(seen.landmarks[None], (640, 360))                       # doctest: +SKIP
+    >>> units["AU4"], units.pspi()                                                         # doctest: +SKIP
+    >>> nobody = np.full((2, 478, 3), np.nan)
+    >>> painsense.estimate(nobody, (640, 360))["AU4"]
+    array([nan, nan], dtype=float32)
+    """
+    model = estimator(provider)
+    size_px = np.asarray(image_size, np.float64)
+    if size_px.shape != (2,) or not (size_px > 0).all():
+        raise ValueError(f"image_size: width and height in pixels were expected, got {image_size!r}")
+    seen = _measured(landmarks, size_px, blendshapes, face_model, "landmarks")
+    at_rest: FloatArray | None = None
+    if isinstance(neutral, Baseline):
+        at_rest = neutral.values(model.spec.features)
+    elif neutral is not None:
+        still = _measured(neutral, size_px, None, face_model, "neutral")
+        rest = still.values[:, face.places(still, model.spec.features)][baseline.shows_rest(still)]
+        if not len(rest):
+            raise ValueError(
+                f"neutral: at least one whole face turned by at most {baseline.MAX_YAW_DEG:g} degrees was expected, "
+                f"got none in {len(still)} frames; give others, or None"
+            )
+        at_rest = np.median(rest, axis=0)
+    intensity, spread = model(seen.values[:, face.places(seen, model.spec.features)], at_rest)
+    return ActionUnits(
+        names=tuple(NAMES),
+        intensity=intensity[:, BOTH],
+        spread=spread[:, BOTH],
+        left=intensity[:, LEFT],
+        right=intensity[:, RIGHT],
+        left_spread=spread[:, LEFT],
+        right_spread=spread[:, RIGHT],
+        pspi_ends=model.pspi_ends(at_rest is not None),
+    )
+
+
+def _measured(
+    landmarks: npt.ArrayLike,
+    size_px: npt.NDArray[np.float64],
+    blendshapes: npt.ArrayLike | None,
+    face_model: Path | None,
+    what: str,
+) -> Track:
+    """The raw face track of stored landmarks, with ``what`` for the error messages; capture values are NaN."""
+    points = np.asarray(landmarks, np.float32)
+    if points.ndim != 3 or points.shape[1:] != (N_LANDMARKS, 3):
+        raise ValueError(
+            f"{what}: an array of (frames, {N_LANDMARKS}, 3) was expected, got {points.shape}; "
+            "give one frame as landmarks[None], and MediaPipe's landmarks with irises"
+        )
+    n = len(points)
+    there: BoolArray = np.asarray(np.isfinite(points).all(axis=(1, 2)) & (np.ptp(points, axis=1) > 0).all(axis=1))
+    if (np.abs(np.median(points[there], axis=1)) > FAR_OUTSIDE).any():
+        raise ValueError(
+            f"{what}: x and y as shares of picture width and height (0 to 1) and z in picture widths were expected, "
+            f"got values up to {np.abs(points[there]).max():.0f}; divide pixels by (width, height, width)"
+        )
+    networks = thread_networks(face_model)
+    points_px = np.where(there[:, None, None], points * size_px[[0, 1, 0]], np.nan).astype(np.float32)
+    if blendshapes is None:
+        shapes = np.full((n, len(BLENDSHAPES)), np.nan, np.float32)
+        for k in np.flatnonzero(there):
+            shapes[k] = networks.blendshapes(points_px[k])
+    else:
+        shapes = np.asarray(blendshapes, np.float32)
+        if shapes.shape != (n, len(BLENDSHAPES)):
+            raise ValueError(
+                f"blendshapes: an array of {(n, len(BLENDSHAPES))} was expected, one row for each frame in the order "
+                f"of painsense.landmarks.BLENDSHAPES, got {shapes.shape}"
+            )
+    unknown = np.full(n, np.nan, np.float32)
+    frames = Frames(
+        time_s=np.arange(n, dtype=np.float64),
+        size_px=np.tile(size_px.astype(np.float32), (n, 1)),
+        points_px=points_px,
+        blendshapes=shapes,
+        presence=unknown,
+        bright_level=unknown,
+        dark_level=unknown,
+        sharpness=unknown,
+        other_face=unknown,
+    )
+    return face.measure(frames, networks.canonical)
+
+
+FAR_OUTSIDE = 2.0  # a face whose middle is this many pictures away is in other units
 
 
 def at_peak(track: Track, index: int, names: Sequence[str] = tuple(NAMES)) -> dict[str, float]:
@@ -248,11 +459,11 @@ def at_peak(track: Track, index: int, names: Sequence[str] = tuple(NAMES)) -> di
     return {name: value for name, value in values.items() if np.isfinite(value)}
 
 
-def baseline_warnings(neutral: Baseline) -> list[str]:
+def baseline_warnings(neutral: Baseline, provider: str = "cpu") -> list[str]:
     """What is doubtful about a neutral: its age, and an expression where rest should be."""
-    model = estimators().without_neutral
-    values = np.array([[neutral.value(name) for name in model.inputs]], np.float32)
-    at_rest = dict(zip(ESTIMATED, model(values)[0].T, strict=True))
+    model = estimator(provider)
+    intensity, _ = model(neutral.values(model.spec.features)[None], None)
+    at_rest = dict(zip(NAMES, intensity[:, BOTH].T, strict=True))
     au4, au6, au7, au9, au10 = (at_rest[name] for name in ("AU4", "AU6", "AU7", "AU9", "AU10"))
     strength = pspi(au4, au6, au7, au9, au10, np.zeros(1, np.float32))
-    return baseline_doubts(neutral, float(strength[0]), float(at_rest["AU12"][0]))
+    return baseline.warnings(neutral, float(strength[0]), float(at_rest["AU12"][0]))

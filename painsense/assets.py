@@ -7,8 +7,8 @@ The face landmark bundle (Google's ``face_landmarker.task``) is not part of this
 3. in an installed package that carries it (:data:`CARRIERS`),
 4. at Google's published address, once, announced, into the cache; ``PAINSENSE_OFFLINE=1`` forbids this step.
 
-Networks of our own lie beside this file in ``weights/``. Whatever the way, the SHA-256 of the bytes must be the one in
-``weights/manifest.json``: a result says which model made it, and that must be true.
+Networks of our own, and the numbers they rest on, lie beside this file in ``weights/``. Whatever the way, the SHA-256
+of the bytes must be the one in ``weights/manifest.json``: a result says which model made it, and that must be true.
 """
 
 from __future__ import annotations
@@ -128,13 +128,26 @@ def find(entry: Entry) -> Asset:
 
 
 def weights() -> dict[str, Asset]:
-    """The networks that ship with painsense, by name. A file that is missing or changed raises ModelError."""
+    """The model files that ship with painsense, by name. One that is missing or changed raises ModelError."""
     found = {}
     for entry in manifest().installed:
-        path = WEIGHTS / entry.file
-        _checked(entry, path, "install painsense again")
-        found[entry.name] = _asset(entry, path, "installed with painsense")
+        read_weights(entry.name)
+        found[entry.name] = _asset(entry, WEIGHTS / entry.file, "installed with painsense")
     return found
+
+
+def read_weights(name: str) -> bytes:
+    """The content of a model file that ships with painsense; its hash is that of the very bytes returned."""
+    for entry in manifest().installed:
+        if entry.name == name:
+            return _checked(entry, WEIGHTS / entry.file, "install painsense again")
+    known = ", ".join(entry.name for entry in manifest().installed)
+    raise ModelError(f"{name}: no model file of this name is shipped, there are {known}; install painsense again")
+
+
+def sha256_by_name() -> dict[str, str]:
+    """The SHA-256 that each model file must have, by name: what a network that reads other files' values requires."""
+    return {entry.name: entry.sha256 for entry in (*manifest().external, *manifest().installed)}
 
 
 def offline() -> bool:

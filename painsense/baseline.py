@@ -1,7 +1,7 @@
 """A person's own neutral: what their face (and voice) look like at rest.
 
-Faces differ more in shape than in expression, so every action unit is read as a change from the person's neutral. It
-comes from a rest clip, from the clip itself without any labels, or is absent; its kind is written into every result.
+Faces differ more in shape than in expression, so every action unit is read beside the person's neutral. It comes from a
+rest clip, from the clip itself without any labels, or is absent; its kind is written into every result.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -18,15 +19,16 @@ from painsense import face
 from painsense.errors import BaselineError
 from painsense.landmarks import BLENDSHAPES
 from painsense.output import write_together
-from painsense.tracks import FloatArray, Track, seconds_per_sample
+from painsense.tracks import BoolArray, FloatArray, Track, seconds_per_sample
 
-SCHEMA = "painsense.baseline/1"
+SCHEMA = "painsense.baseline/2"
 MIN_USABLE_S = 1.0  # usable face needed for a neutral
 QUIET_SHARE = 0.25  # share of a clip's usable frames, those nearest to rest, that make its automatic neutral
 MOST_FRAMES = 4000  # frames a neutral is computed from
 PERCENTILE = 20  # first guess of rest: this far from the end opposite to where expression moves a value
 MAX_YAW_DEG = 25.0  # frames turned further do not define anybody's neutral
 STALE_DAYS = 30  # a face changes (swelling, weight, a tube): beyond this a saved neutral is warned about
+#: measures that tell rest from expression; the shape of the mesh would drown them in whose face it is
 MEASURES = tuple(column.name for column in face.GEOMETRY_COLUMNS + face.BLENDSHAPE_COLUMNS)
 _RISES = {measure.name: measure.rises for measure in face.GEOMETRY} | dict.fromkeys(BLENDSHAPES, 1)
 
@@ -41,10 +43,11 @@ class Baseline:
     source : name of the recording it was made from (never a path)
     created : ISO 8601 time at which it was made
     frames, seconds : how much usable face it rests on
-    face : median of each face measure at rest
+    face : median of each of :func:`features` at rest
     face_spread : median absolute deviation of each
     voice : medians of voice measures at rest, empty without voice
     face_model_sha256 : the networks that saw the face; another bundle measures another neutral
+    face_shape_sha256 : the basis its shape is written in; in another basis the same numbers are another face
     """
 
     kind: str
@@ -56,10 +59,15 @@ class Baseline:
     face_spread: dict[str, float]
     voice: dict[str, float] = field(default_factory=dict)
     face_model_sha256: str = ""
+    face_shape_sha256: str = ""
 
     def value(self, name: str) -> float:
-        """The resting value of one face measure."""
+        """The resting value of one of :func:`features`."""
         return self.face[name]
+
+    def values(self, names: Sequence[str]) -> FloatArray:
+        """The resting values of some of :func:`features`, ndarray [shape=(len(names),), float32]."""
+        return np.array([self.face[name] for name in names], np.float32)
 
     def save(self, path: Path) -> None:
         """Write as JSON, whole or not at all. OutputError when that cannot be done."""
@@ -76,11 +84,22 @@ class Baseline:
             raise BaselineError(f"baseline: {path} does not exist; {remedy}") from None
         except (OSError, ValueError) as error:
             raise BaselineError(f"baseline: {path} is not a readable JSON file ({error}); {remedy}") from error
-        if not isinstance(content, dict) or content.pop("schema", None) != SCHEMA:
-            raise BaselineError(f"baseline: {path} is not a painsense baseline (schema {SCHEMA} expected); {remedy}")
+        schema = content.pop("schema", None) if isinstance(content, dict) else None
+        if schema != SCHEMA:
+            what = (
+                f"was made by another version of painsense ({schema}), which measured the face in another way"
+                if str(schema).startswith(SCHEMA.rpartition("/")[0])
+                else "is not a painsense baseline"
+            )
+            raise BaselineError(f"baseline: {path} {what} (schema {SCHEMA} expected); {remedy}")
+        if (came := content.get("face_shape_sha256")) != face.shipped_shape().sha256:
+            raise BaselineError(
+                f"baseline: {path} was made with another basis of face shapes ({str(came)[:12]}...) than the one "
+                f"installed ({face.shipped_shape().sha256[:12]}...), so that its numbers mean another face; {remedy}"
+            )
         try:
             loaded = cls(**{**content, "kind": "saved"})
-            values = [float(part[name]) for part in (loaded.face, loaded.face_spread) for name in MEASURES]
+            values = [float(part[name]) for part in (loaded.face, loaded.face_spread) for name in features()]
         except (TypeError, KeyError, ValueError) as error:
             raise BaselineError(
                 f"baseline: {path} does not hold the measures this version of painsense reads ({error}); {remedy}"
@@ -92,6 +111,11 @@ class Baseline:
     def age_days(self, now: dt.datetime) -> float:
         """Days since it was made."""
         return (now - dt.datetime.fromisoformat(self.created)).total_seconds() / 86400
+
+
+def features() -> tuple[str, ...]:
+    """What a neutral holds of a face: how it stood to the camera, :data:`MEASURES`, and the shape of the mesh."""
+    return (*face.STANCE, *MEASURES, *face.shipped_shape().names)
 
 
 def now() -> dt.datetime:
@@ -122,14 +146,16 @@ def from_clip(
     values, seconds = _usable(raw)
     if seconds < MIN_USABLE_S:
         return None
+    start = len(face.STANCE)
+    telling = values[:, start : start + len(MEASURES)]
     guess = np.array(
         [
             np.median(column) if _RISES[name] == 0 else np.percentile(column, 50 - _RISES[name] * (50 - PERCENTILE))
-            for name, column in zip(MEASURES, values.T, strict=True)
+            for name, column in zip(MEASURES, telling.T, strict=True)
         ]
     )
-    spread = np.maximum(np.median(np.abs(values - np.median(values, axis=0)), axis=0), 1e-3)
-    far = np.minimum(np.abs(values - guess) / spread, 10).mean(axis=1)
+    spread = np.maximum(np.median(np.abs(telling - np.median(telling, axis=0)), axis=0), 1e-3)
+    far = np.minimum(np.abs(telling - guess) / spread, 10).mean(axis=1)
     quiet = far <= np.quantile(far, QUIET_SHARE)
     return _make("auto", source, values[quiet], seconds * float(quiet.mean()), voice, face_model_sha256)
 
@@ -157,14 +183,17 @@ NOT_NEUTRAL_PSPI = 5.0
 NOT_NEUTRAL_AU12 = 2.0
 
 
+def shows_rest(raw: Track) -> BoolArray:
+    """Which frames are good enough to define a neutral, ndarray [shape=(n,)]: usable, and facing the camera."""
+    return raw.valid & (np.abs(np.nan_to_num(raw.column("yaw_deg"), nan=180)) <= MAX_YAW_DEG)
+
+
 def _usable(raw: Track) -> tuple[FloatArray, float]:
-    """Face measures of the frames that may define a neutral, and how many seconds they stand for."""
-    take = raw.valid & (np.abs(np.nan_to_num(raw.column("yaw_deg"), nan=180)) <= MAX_YAW_DEG)
-    rows = np.flatnonzero(take)
+    """The :func:`features` of the frames that may define a neutral, and how many seconds they stand for."""
+    rows = np.flatnonzero(shows_rest(raw))
     seconds = float(seconds_per_sample(raw.time_s)[rows].sum())
     rows = rows[:: len(rows) // MOST_FRAMES + 1]  # spread evenly: medians of an hour need no more than minutes do
-    values = np.stack([raw.column(name)[rows] for name in MEASURES], axis=1)
-    return values, seconds
+    return raw.values[rows][:, face.places(raw, features())], seconds
 
 
 def _make(
@@ -174,7 +203,7 @@ def _make(
     spread = np.median(np.abs(values - middle), axis=0)
 
     def named(numbers: FloatArray) -> dict[str, float]:
-        return {name: round(float(number), 6) for name, number in zip(MEASURES, numbers, strict=True)}
+        return {name: round(float(number), 6) for name, number in zip(features(), numbers, strict=True)}
 
     return Baseline(
         kind=kind,
@@ -186,4 +215,5 @@ def _make(
         face_spread=named(spread),
         voice=voice or {},
         face_model_sha256=sha256,
+        face_shape_sha256=face.shipped_shape().sha256,
     )

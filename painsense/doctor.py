@@ -126,9 +126,18 @@ def _models() -> Iterator[Finding]:
             yield Finding("models", entry.name, True, text)
         except ModelError as error:
             yield Finding("models", entry.name, False, str(error))
+    yield _tried("models", "their fit", _fitting_network)
     network = "downloads are forbidden (PAINSENSE_OFFLINE)" if assets.offline() else "a missing model may be downloaded"
     yield Finding("models", "network", None, f"{network}; nothing else ever uses the network")
     yield Finding("models", "cache", *_cache())
+
+
+def _fitting_network() -> str:
+    """The action unit network loads, and reads what this version measures."""
+    from painsense.action_units import estimator
+
+    spec = estimator().spec
+    return f"action_units {spec.version} gives {len(spec.targets)} action units from {len(spec.features)} values"
 
 
 def _cache() -> tuple[bool | None, str]:
@@ -179,6 +188,7 @@ def _picture_file() -> str:
     """From the file to the report: the drawn face, which is usable and turned nowhere."""
     import cv2
 
+    from painsense.action_units import NAMES
     from painsense.pipeline import Settings, analyze
 
     with tempfile.TemporaryDirectory() as folder:
@@ -191,7 +201,14 @@ def _picture_file() -> str:
             f"a usable face turned by less than {TURNED_DEG:.0f} degrees was expected, one turned by {turned_deg:.1f} "
             f"degrees came, usable for {report.quality.face_usable_share:.0%}; install painsense and its packages again"
         )
-    return f"read, measured and reported; turned by {turned_deg:.1f} degrees"
+    seen = report.tracks["face"]
+    units = np.array([seen.column(name)[0] for name in NAMES])
+    if not ((units >= 0) & (units <= 5)).all():
+        raise PainsenseError(
+            f"action units from 0 to 5 were expected, {units.min():.1f} to {units.max():.1f} came; install painsense "
+            "again"
+        )
+    return f"read, measured and reported; turned by {turned_deg:.1f} degrees, {len(units)} action units"
 
 
 def _sound_file() -> str:
@@ -225,6 +242,8 @@ def _tried(topic: str, name: str, test: Callable[[], str]) -> Finding:
 
 
 def _load(name: str) -> str:
+    if name == "onnxruntime":
+        providers.runtime()  # the one package that must not be loaded just so
     importlib.import_module(_MODULES.get(name, name.replace("-", "_")))
     return _version(name) or "loads, but its version is not known"
 

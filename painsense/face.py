@@ -1,20 +1,26 @@
-"""Landmarks -> what a face shows, free of head pose: geometry, eye closure, and whether the frame can be used at all.
+"""Landmarks -> what a face shows, free of head pose: geometry, shape of the mesh, and whether the frame can be used.
 
 Distances are taken in three dimensions after the head pose is removed, in units of the distance between the outer eye
-corners, so that they do not depend on how far away the camera stands.
+corners, so that they do not depend on how far away the camera stands. The whole mesh is kept as a hundred numbers: how
+much it holds of each mode of a fixed basis (:class:`FaceShape`).
 """
 
 from __future__ import annotations
 
+import functools
+import io
 import itertools
+import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from painsense import assets
 from painsense.canonical import CanonicalFace, align, angles_deg
+from painsense.errors import ModelError
 from painsense.follow import Frames
-from painsense.landmarks import BLENDSHAPES, LEFT_EYE_OUTER, RIGHT_EYE_OUTER
+from painsense.landmarks import BLENDSHAPES, LEFT_EYE_OUTER, N_LANDMARKS, RIGHT_EYE_OUTER
 from painsense.tracks import BitArray, BoolArray, Column, FloatArray, Reason, TimeArray, Track, runs, seconds_per_sample
 
 EKMAN = "Ekman, Friesen & Hager 2002, Facial Action Coding System"
@@ -133,8 +139,63 @@ CAPTURE_COLUMNS = (
     Column("box_side_px", "px", "side of the square around the face", 0, None),
 )
 BLENDSHAPE_COLUMNS = tuple(Column(name, "1", "MediaPipe blendshape", 0, 1, "arXiv:2309.05782") for name in BLENDSHAPES)
-#: columns of the raw face track made by :func:`measure`
+#: first columns of the raw face track made by :func:`measure`; those of the :class:`FaceShape` follow
 COLUMNS = CAPTURE_COLUMNS + GEOMETRY_COLUMNS + BLENDSHAPE_COLUMNS
+#: how the face stood to the camera: no expression, but the estimator should know
+STANCE = ("yaw_deg", "pitch_deg", "face_px")
+
+
+@dataclass(frozen=True)
+class FaceShape:
+    """A fixed basis for the shape of the mesh: principal components of faces, each even or odd.
+
+    Of the mirrored face an even mode's number is the same and an odd one's has the opposite sign, so the numbers know
+    left from right.
+
+    Attributes
+    ----------
+    mean : ndarray [shape=(478, 3), float32, canonical cm]
+    basis : ndarray [shape=(k, 478 * 3), float32], orthonormal rows
+    names : of the k numbers, for example "shape_even_00"
+    sha256 : of the file
+    """
+
+    mean: FloatArray
+    basis: FloatArray
+    names: tuple[str, ...]
+    sha256: str
+
+    @functools.cached_property
+    def columns(self) -> tuple[Column, ...]:
+        """The columns of a raw face track: :data:`COLUMNS`, then one for each number."""
+        numbers = (
+            Column(name, "cm", f"share of the mesh in mode {name.removeprefix('shape_')}") for name in self.names
+        )
+        return (*COLUMNS, *numbers)
+
+    def codes(self, aligned: FloatArray) -> FloatArray:
+        """The numbers of faces without pose (see :func:`geometry`), ndarray [shape=(n, k), float32, cm]."""
+        return np.asarray((aligned - self.mean).reshape(len(aligned), -1) @ self.basis.T, np.float32)
+
+
+@functools.cache
+def shipped_shape() -> FaceShape:
+    """The basis that ships with painsense. ModelError when its file is missing, changed or not what it should be."""
+    content = assets.read_weights("face_shape")
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
+            mean, basis = (np.ascontiguousarray(file[name], np.float32) for name in ("mean", "basis"))
+            names = tuple(map(str, file["names"]))
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise ModelError(
+            f"face_shape: mean, basis and names were expected ({error}); install painsense again"
+        ) from error
+    if mean.shape != (N_LANDMARKS, 3) or basis.shape != (len(names), N_LANDMARKS * 3):
+        raise ModelError(
+            f"face_shape: a mean of ({N_LANDMARKS}, 3) and a basis of ({len(names)}, {N_LANDMARKS * 3}) were expected, "
+            f"{mean.shape} and {basis.shape} came; install painsense again"
+        )
+    return FaceShape(mean, basis, names, assets.sha256_by_name()["face_shape"])
 
 
 @dataclass(frozen=True)
@@ -189,10 +250,21 @@ def geometry(aligned: FloatArray) -> FloatArray:
     return np.stack([measure.value(scaled) for measure in GEOMETRY], axis=1).astype(np.float32)
 
 
-def measure(frames: Frames, canonical: CanonicalFace, person: str | int = "largest", gates: Gates = GATES) -> Track:
-    """The raw face track of one stretch of frames: capture, geometry and blendshapes, with reasons where unusable."""
+def measure(
+    frames: Frames,
+    canonical: CanonicalFace,
+    person: str | int = "largest",
+    gates: Gates = GATES,
+    shape: FaceShape | None = None,
+) -> Track:
+    """The raw face track of one stretch of frames: capture, geometry, blendshapes and shape of the mesh.
+
+    NaN where there is no face, and with reasons where a frame cannot be used. The meshes themselves are not kept.
+    ``shape`` is the basis for the last of it; None takes the shipped one.
+    """
+    shape = shape or shipped_shape()
     n = len(frames.time_s)
-    values = np.full((n, len(COLUMNS)), np.nan, np.float32)
+    values = np.full((n, len(shape.columns)), np.nan, np.float32)
     found = np.isfinite(frames.points_px[:, 0, 0])  # the reference engine gives no presence score
     values[:, _index("other_face")] = frames.other_face
     if found.any():
@@ -216,12 +288,19 @@ def measure(frames: Frames, canonical: CanonicalFace, person: str | int = "large
                 (high - low).max(axis=1),
             ]
         )
-        values[found] = np.concatenate([capture, geometry(aligned), frames.blendshapes[found]], axis=1)
-    return Track("face", COLUMNS, REASONS, frames.time_s, values, quality_bits(values, person, gates))
+        parts = [capture, geometry(aligned), frames.blendshapes[found], shape.codes(aligned)]
+        values[found] = np.concatenate(parts, axis=1)
+    return Track("face", shape.columns, REASONS, frames.time_s, values, quality_bits(values, person, gates))
+
+
+def places(track: Track, names: Sequence[str]) -> list[int]:
+    """Where the columns of these names stand in a track. KeyError for one it does not have."""
+    place = {name: k for k, name in enumerate(track.names)}
+    return [place[name] for name in names]
 
 
 def quality_bits(values: FloatArray, person: str | int, gates: Gates = GATES) -> BitArray:
-    """Reason bits [shape=(n,)] of raw face values [shape=(n, len(COLUMNS))], frame by frame."""
+    """Reason bits [shape=(n,)] of raw face values, frame by frame; :data:`COLUMNS` stand first in them."""
     bits = np.zeros(len(values), np.uint32)
     found = np.isfinite(values[:, _index("face_px")])
     bits[~found] = BIT["no_face"]

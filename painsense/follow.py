@@ -34,6 +34,7 @@ from painsense.landmarks import (
 from painsense.tracks import FloatArray, TimeArray
 
 LOOK_AROUND_S = 0.5  # how often other faces are looked for, and a lost face is searched in turned and enlarged views
+REFINEMENTS = 2  # crops from a detector's loose box to one as good as a followed face has
 LIGHT_PX = 128  # light and sharpness are judged on a crop of this side: detail finer than that does not move landmarks
 
 
@@ -141,7 +142,9 @@ class Follower:
     def _find(self, image: Image, hard: bool) -> Tracked | None:
         found = search(self._networks, image, hard)
         target = self._choose(found)
-        tracked = refine(self._networks, image, target) if target else None
+        tracked = target
+        for _ in range(REFINEMENTS):
+            tracked = refine(self._networks, image, tracked) if tracked else None
         if target is not None:
             others = [other.square.side_px for other in found if other is not target]
             self._other = max(others, default=0.0) / target.square.side_px

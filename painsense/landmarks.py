@@ -220,8 +220,12 @@ class FaceNetworks:
         points = np.empty((N_LANDMARKS, 3), np.float32)
         points[:, :2] = in_crop[:, :2] @ to_picture[:, :2].T + to_picture[:, 2]
         points[:, 2] = in_crop[:, 2] * (square.side_px / CROP_PX)
-        (blendshapes,) = self._blendshapes.run(points[BLENDSHAPE_POINTS, :2][None])
-        return Tracked(points, presence, blendshapes.reshape(-1), crop)
+        return Tracked(points, presence, self.blendshapes(points), crop)
+
+    def blendshapes(self, points_px: FloatArray) -> FloatArray:
+        """The 52 blendshapes of one face, ndarray [shape=(52,), 0-1], from its points [shape=(478, 3), px]."""
+        (values,) = self._blendshapes.run(points_px[BLENDSHAPE_POINTS, :2][None])
+        return values.reshape(-1)
 
 
 def detect(image: Image, face_model: Path | None = None) -> Face | None:

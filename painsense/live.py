@@ -53,6 +53,7 @@ class Live:
 
     def __init__(self, analyzer: Analyzer) -> None:
         self._analyzer = analyzer
+        action_units.estimator(analyzer.settings.provider)  # loads it now, so that the first frame is not late
         self._networks = thread_networks(analyzer.settings.face_model)
         self._follower = Follower(self._networks, analyzer.settings.person)
         self._rows: list[Track] = []
@@ -76,7 +77,8 @@ class Live:
         first = len(self._rows) - 1
         while first > 0 and time_s - self._rows[first - 1].time_s[0] <= LOOK_BACK_S:
             first -= 1
-        return _moment(action_units.estimate_track(face.join(tuple(self._rows[first:])), self._neutral))
+        near = face.join(tuple(self._rows[first:]))
+        return _moment(action_units.estimate_track(near, self._neutral, provider=self._analyzer.settings.provider))
 
     def sound(self, samples: FloatArray, start_s: float) -> None:
         """Hear the next block: ndarray [shape=(k,), float32], 16 kHz mono, its first sample at ``start_s``."""

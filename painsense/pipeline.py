@@ -146,7 +146,8 @@ class Analyzer:
     def __init__(self, settings: Settings = Settings()) -> None:
         self.settings = settings
         self._face_model = assets.face_model(settings.face_model) if "face" in settings.modalities else None
-        if settings.provider != "cpu":  # loading ONNX Runtime takes a while, and its CPU provider always works
+        self._weights = tuple(assets.weights().values()) if self._face_model else ()
+        if settings.provider != "cpu":  # the CPU always works, and ONNX Runtime takes a while to load
             from painsense import providers
 
             providers.check(settings.provider)
@@ -215,9 +216,11 @@ class Analyzer:
         video = clip.video if "face" in self.settings.modalities else None
         audio = clip.audio if "voice" in self.settings.modalities else None
         course = _Course(clip.duration_s, progress)
-        with ThreadPoolExecutor(1, thread_name_prefix="painsense-voice") as voice_thread:
+        with ThreadPoolExecutor(2, thread_name_prefix="painsense-aside") as aside:
             try:
-                heard = voice_thread.submit(self._voice, clip, course, video is None) if audio else None
+                if video:  # ONNX Runtime takes its time to load: let it, while the picture is worked on
+                    aside.submit(action_units.estimator, self.settings.provider)
+                heard = aside.submit(self._voice, clip, course, video is None) if audio else None
                 raw = self._face(clip, video, course) if video else None
                 voice = heard.result() if heard else None
             except BaseException:
@@ -325,7 +328,7 @@ class Analyzer:
             path = Path(wanted)
             self._given = Baseline.load(path) if path.suffix == ".json" else self.make_baseline(path)
         neutral = self._given
-        doubts = action_units.baseline_warnings(neutral)
+        doubts = action_units.baseline_warnings(neutral, self.settings.provider)
         if neutral.face_model_sha256 not in ("", self.face_sha256):
             doubts.append("the saved baseline was made with other face networks: make it anew with painsense baseline")
         created = neutral.created if neutral.kind == "saved" else None
@@ -342,7 +345,7 @@ class Analyzer:
     def software(self) -> Software:
         """What computes the results, for their stamp."""
         settings = self.settings
-        models = [] if self._face_model is None else [self._face_model, assets.weights()["action_units"]]
+        models = [] if self._face_model is None else [self._face_model, *self._weights]
         return Software(
             painsense=__version__,
             models=tuple(ModelStamp(model.name, model.version, model.sha256) for model in models),
@@ -386,7 +389,7 @@ def assemble(
 ) -> Report:
     """The report on a recording from its tracks: the part of the flow that recorded and live analysis share."""
     speaking = face.speaking(raw, voice) if raw is not None and voice is not None else None
-    seen = action_units.estimate_track(raw, neutral, speaking) if raw is not None else None
+    seen = action_units.estimate_track(raw, neutral, speaking, software.provider) if raw is not None else None
     reasons = verdict.missing_evidence(seen, summed, modalities)
     peaks = verdict.peaks(seen) if seen is not None and not reasons else []
     return Report(

@@ -10,7 +10,9 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import io
+import os
 from collections.abc import Iterator
+from typing import Any
 
 from painsense.errors import ProviderError
 
@@ -18,6 +20,21 @@ from painsense.errors import ProviderError
 NAMES = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 #: ONNX Runtime's log levels
 _WARNINGS, _FATAL_ONLY = 2, 4
+
+
+def runtime() -> Any:
+    """The module ``onnxruntime``, kept from talking to anybody. Nothing in painsense imports it in another way.
+
+    Since version 1.29 its official builds tell Microsoft that and how they are used, beginning with the import, and
+    keep a number for this machine in the user's cache folder. This variable, set before the import, is the only thing
+    that turns all of it off (https://github.com/microsoft/onnxruntime/pull/27379); on Windows, where the system
+    collects such events, the call does.
+    """
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    import onnxruntime
+
+    onnxruntime.disable_telemetry_events()
+    return onnxruntime
 
 
 def check(provider: str) -> str:
@@ -32,8 +49,8 @@ def check(provider: str) -> str:
     if provider not in NAMES:
         raise ProviderError(f"provider: {' or '.join(NAMES)} was expected, {provider!r} came")
     import numpy as np
-    import onnxruntime
 
+    onnxruntime = runtime()
     if NAMES[provider] not in onnxruntime.get_available_providers():
         raise ProviderError(f"{provider}: {_not_built_in()}; or use --provider cpu")
     options = onnxruntime.SessionOptions()
@@ -99,8 +116,7 @@ def doubling_network() -> bytes:
 @contextlib.contextmanager
 def _cuda_libraries() -> Iterator[None]:
     """CUDA's libraries loaded from installed packages where there are such, and what the runtime prints kept away."""
-    import onnxruntime
-
+    onnxruntime = runtime()
     onnxruntime.set_default_logger_severity(_FATAL_ONLY)
     try:
         with contextlib.redirect_stdout(io.StringIO()):  # says "Failed to load ..." with print

@@ -22,6 +22,10 @@ from painsense.tracks import Column, Track, reason_index
 PSPI_UNIT, ROW, VOICE = 100, 100, 100
 #: The axis of PSPI ends here when the recording stays below, else at 16
 SMALL_AXIS, FULL_AXIS = 8.0, 16.0
+#: The action units PSPI is made of: their rows come first, and are there also where nothing moves
+PSPI_UNITS = ("AU4", "AU6", "AU7", "AU9", "AU10", "AU43")
+#: Other action units have a row where they reach trace intensity (A = 1) at some time
+SHOWN_FROM = 1.0
 #: Reasons of the voice that are no failure of the recording: nobody made a sound
 QUIET = frozenset({"silent", "unvoiced"})
 
@@ -82,6 +86,7 @@ def timeline(report: Report) -> Timeline | None:
     if face is not None and len(face):
         units = tl.unit_names(face)
         found = tl.points(face, ("pspi", "pspi_low", "pspi_high", *units), end_s)
+        units = _shown(found, units)
         areas = _areas(found, face, end_s)
         if "pspi" in found.mean:
             lane, axis = _pspi_lane(found, areas, end_s)
@@ -110,6 +115,13 @@ def timeline(report: Report) -> Timeline | None:
         has_unusable="unusable" in kinds,
         data=data,
     )
+
+
+def _shown(found: tl.Points, units: list[str]) -> list[str]:
+    """The action units that have a row, in the order of the rows."""
+    others = (name for name in units if name not in PSPI_UNITS)
+    acting = [name for name in others if (np.nan_to_num(found.high[name]) >= SHOWN_FROM).any()]
+    return [name for name in PSPI_UNITS if name in units] + acting
 
 
 def _percent(seconds: float, end_s: float) -> float:

@@ -25,9 +25,25 @@ def _points(text: str) -> frozenset[int]:
 
 #: Landmarks by action unit, both sides of the face. A triangle belongs to a region with all three corners in it.
 REGIONS: dict[str, frozenset[int]] = {
+    "AU1": _points(
+        """
+        8 9 52 55 65 66 69 107 108 151 282 285 295 296 299 336 337
+        """
+    ),
+    "AU2": _points(
+        """
+        46 52 53 63 66 68 69 70 71 104 105 276 282 283 293 296 298 299 300 301 333 334
+        """
+    ),
     "AU4": _points(
         """
         8 9 46 52 53 55 63 65 66 70 105 107 168 193 276 282 283 285 293 295 296 300 334 336 417
+        """
+    ),
+    "AU5": _points(
+        """
+        27 28 29 30 33 56 113 133 157 158 159 160 161 173 189 190 221 222 223 224 225 246 247 257 258 259
+        260 263 286 342 362 384 385 386 387 388 398 413 414 441 442 443 444 445 466 467
         """
     ),
     "AU6": _points(
@@ -62,6 +78,28 @@ REGIONS: dict[str, frozenset[int]] = {
         426 427 432 434 436
         """
     ),
+    "AU14": _points(
+        """
+        40 43 57 61 62 76 91 92 106 146 185 186 202 212 214 216 270 273 287 291 292 306 321 322 335 375 409
+        410 422 432 434 436
+        """
+    ),
+    "AU15": _points(
+        """
+        43 57 61 76 91 106 146 182 202 204 210 211 212 273 287 291 306 321 335 375 406 422 424 430 431 432
+        """
+    ),
+    "AU16": _points(
+        """
+        14 15 16 17 18 77 83 84 85 86 87 88 89 90 91 95 96 106 178 179 180 181 182 307 313 314 315 316 317
+        318 319 320 321 324 325 335 402 403 404 405 406
+        """
+    ),
+    "AU17": _points(
+        """
+        18 32 83 171 175 182 194 199 200 201 208 262 313 396 406 418 421 428
+        """
+    ),
     "AU20": _points(
         """
         43 57 61 91 106 146 192 202 210 212 214 216 273 287 291 321 335 375 416 422 430 432 434 436
@@ -88,6 +126,7 @@ REGIONS: dict[str, frozenset[int]] = {
     ),
 }
 REGIONS["AU27"] = REGIONS["AU26"]
+REGIONS |= dict.fromkeys(("AU18", "AU22", "AU24"), REGIONS["AU25"])  # the lips: pursed, pushed forward, pressed
 #: Between the lids lies the eye itself: tightened lids (AU7) do not colour it, closed eyes (AU43) do
 _EYES = REGIONS["AU43"]
 

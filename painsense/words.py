@@ -170,9 +170,14 @@ ACTION_UNITS: dict[str, str] = {
     "AU9": "nose wrinkled",
     "AU10": "upper lip raised",
     "AU12": "lip corners pulled up",
+    "AU14": "lip corners tightened",
     "AU15": "lip corners pulled down",
+    "AU16": "lower lip pulled down",
     "AU17": "chin raised",
+    "AU18": "lips pursed",
     "AU20": "lips stretched sideways",
+    "AU22": "lips pushed forward",
+    "AU24": "lips pressed",
     "AU25": "lips parted",
     "AU26": "jaw dropped",
     "AU27": "mouth stretched open",
@@ -314,7 +319,7 @@ LIMITS: tuple[str, ...] = (
     "Where the person can report pain, the report counts first. A low result is never a reason to doubt it.",
     "Not a medical device and not validated for diagnosis or dosing. Do not treat on the strength of one recording; "
     "compare recordings of the same person, made in the same way.",
-    "The action units are estimates of a computer from the geometry of the face, not codes of a trained FACS coder. "
+    "The action units are estimates of a program that learned from simulated faces, not codes of a trained FACS coder. "
     "The intervals say how far off they may be; glare, beards, glasses and tubes can put them outside.",
     "Not to be used without new evidence with facial palsy, Parkinson's disease, botulinum toxin, sedation, masks, "
     "severe dementia, depression with flat affect, or in newborns and small children.",

@@ -9,6 +9,8 @@ import pytest
 
 PROJECT = Path(__file__).resolve().parent.parent
 
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # some tests import ONNX Runtime themselves, see painsense.providers.runtime
+
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:

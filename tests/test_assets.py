@@ -263,15 +263,23 @@ def test_networks_of_our_own_are_checked(tmp_path: Path, monkeypatch: pytest.Mon
     put(tmp_path / "fusion.onnx", content)
     assert assets.weights()["fusion"].path == tmp_path / "fusion.onnx"
     assert assets.find(entry).version == "1"
+    assert assets.read_weights("fusion") == content
+    with pytest.raises(ModelError, match=r"voice: no model file of this name is shipped, there are fusion"):
+        assets.read_weights("voice")
     put(tmp_path / "fusion.onnx", b"Network")
-    with pytest.raises(ModelError, match=r"SHA-256 .* was expected.*install painsense again"):
-        assets.weights()
+    for read in (assets.weights, lambda: assets.read_weights("fusion")):
+        with pytest.raises(ModelError, match=r"SHA-256 .* was expected.*install painsense again"):
+            read()
 
 
 def test_the_manifest_lists_exactly_what_is_shipped() -> None:
     listed = {entry.file for entry in assets.manifest().installed}
-    assert {file.name for file in assets.WEIGHTS.iterdir()} == listed | {"manifest.json"}
+    # what a network reached is no model file
+    found = {file.name for file in assets.WEIGHTS.iterdir() if not file.name.endswith(".metrics.json")}
+    assert found == listed | {"manifest.json"}
     assert set(assets.weights()) == {entry.name for entry in assets.manifest().installed}
+    every = (*assets.manifest().external, *assets.manifest().installed)
+    assert assets.sha256_by_name() == {entry.name: entry.sha256 for entry in every}
 
 
 def test_the_manifest_names_googles_bundle() -> None:

@@ -1,44 +1,25 @@
-"""Geometry with known values, quality reasons, blinks against closed eyes, jumps, speech."""
+"""Geometry with known values, the shape of the mesh, quality reasons, blinks against closed eyes, jumps, speech."""
 
 from __future__ import annotations
 
 import dataclasses
+import io
 
 import numpy as np
 import pytest
+from make_faces import canonical_face, frames_of, mirror_landmarks
 
 from painsense import action_units, assets, face
-from painsense.canonical import CanonicalFace
-from painsense.follow import Frames, light
+from painsense.canonical import CanonicalFace, align
+from painsense.errors import ModelError
+from painsense.follow import light
 from painsense.landmarks import N_LANDMARKS
 from painsense.tracks import Column, Reason, Track
 
 
 @pytest.fixture(scope="module")
 def canonical() -> CanonicalFace:
-    return CanonicalFace.from_bundle(assets.read_face_model()["geometry_pipeline_metadata_landmarks.binarypb"])
-
-
-def frames_of(
-    canonical: CanonicalFace, n: int = 4, scale: float = 10.0, centre: tuple[float, float] = (320, 180)
-) -> Frames:
-    """The canonical face, frontal, well lit, ``n`` times."""
-    points = np.zeros((N_LANDMARKS, 3))
-    points[:468] = canonical.points_cm * (scale, -scale, -scale)
-    points[468:] = points[33]
-    points[:, :2] += centre
-    ones = np.ones(n, np.float32)
-    return Frames(
-        time_s=np.arange(n) / 25,
-        size_px=np.tile(np.array([640, 360], np.float32), (n, 1)),
-        points_px=np.tile(points.astype(np.float32), (n, 1, 1)),
-        blendshapes=np.zeros((n, 52), np.float32),
-        presence=ones,
-        bright_level=180 * ones,
-        dark_level=40 * ones,
-        sharpness=0.1 * ones,
-        other_face=0 * ones,
-    )
+    return canonical_face()
 
 
 # values of the neutral canonical mesh in outer-canthus distances, computed from its published coordinates
@@ -77,6 +58,55 @@ def test_geometry_does_not_depend_on_size(canonical: CanonicalFace) -> None:
     near, far = (face.measure(frames_of(canonical, scale=scale), canonical) for scale in (16, 6))
     names = [measure.name for measure in face.GEOMETRY]
     np.testing.assert_allclose([near.column(n) for n in names], [far.column(n) for n in names], atol=1e-4)
+
+
+def test_the_shape_of_the_mesh_is_its_share_in_each_mode(canonical: CanonicalFace) -> None:
+    shape = face.shipped_shape()
+    np.testing.assert_allclose(shape.basis @ shape.basis.T, np.eye(len(shape.names)), atol=1e-4)
+    for mode in (0, len(shape.names) - 1):
+        faces = shape.mean + np.array([0, 0.7, -2], np.float32)[:, None, None] * shape.basis[mode].reshape(-1, 3)
+        expected = np.outer([0, 0.7, -2], np.eye(len(shape.names))[mode])
+        np.testing.assert_allclose(shape.codes(faces), expected, atol=1e-3)
+    track = face.measure(frames_of(canonical), canonical)
+    aligned, _ = align(frames_of(canonical).points_px, canonical)
+    codes = np.stack([track.column(name) for name in shape.names], axis=1)
+    assert codes.dtype == np.float32
+    np.testing.assert_array_equal(codes, shape.codes(aligned))
+
+
+def test_a_mirrored_face_keeps_even_modes_and_turns_odd_ones(canonical: CanonicalFace) -> None:
+    shape = face.shipped_shape()
+    rng = np.random.default_rng(2)
+    faces = (shape.mean + 0.3 * rng.standard_normal((5, N_LANDMARKS, 3))).astype(np.float32)
+    mirrored = faces[:, mirror_landmarks(canonical)] * np.array([-1, 1, 1], np.float32)
+    sign = np.array([-1 if name.startswith("shape_odd") else 1 for name in shape.names])
+    assert {-1, 1} == set(sign.tolist())
+    np.testing.assert_allclose(shape.codes(mirrored), sign * shape.codes(faces), atol=1e-4)
+
+
+def npz(**arrays: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    return buffer.getvalue()
+
+
+MEAN = np.zeros((N_LANDMARKS, 3))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"no archive", "mean, basis and names were expected"),
+        (npz(mean=MEAN), "mean, basis and names were expected"),
+        (npz(mean=MEAN, basis=np.zeros((2, 9)), names=np.array(["a", "b"])), r".*\(2, 1434\) were expected"),
+    ],
+)
+def test_another_file_in_place_of_the_basis_is_refused(
+    content: bytes, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(assets, "read_weights", lambda name: content)
+    with pytest.raises(ModelError, match=rf"face_shape: {message}.*install painsense again"):
+        face.shipped_shape.__wrapped__()
 
 
 def test_each_value_stands_under_its_name(canonical: CanonicalFace) -> None:
@@ -146,6 +176,7 @@ def test_no_face_is_missing_not_zero(canonical: CanonicalFace) -> None:
     assert track.has_reason("no_face").all()
     assert np.isnan(track.column("brow_gap")).all()
     assert np.isnan(track.column("eyeBlinkLeft")).all()
+    assert np.isnan(track.column(face.shipped_shape().names[0])).all()
 
 
 def test_blinks_are_kept_apart_from_closed_eyes() -> None:

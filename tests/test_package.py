@@ -93,7 +93,8 @@ def test_version_is_the_installed_one() -> None:
         "templates/report.css",
         "templates/report.html.j2",
         "templates/report.js",
-        "weights/action_units.json",
+        "weights/action_units.onnx",
+        "weights/face_shape.npz",
         "weights/manifest.json",
     ],
 )

@@ -34,14 +34,15 @@ from make_report import (
     voice_track,
 )
 
+from painsense import action_units, report_mesh, words
 from painsense import report as report_module
-from painsense import report_mesh, words
 from painsense import report_timeline as tl
 from painsense.errors import OutputError
 from painsense.output import write_together
 from painsense.report import MediaSummary, PspiSummary, Report, schema
 from painsense.report_csv import BLOCK_ROWS, dictionary_csv, frame_columns, frames_csv, windows_csv
 from painsense.report_html import to_html
+from painsense.report_lanes import timeline
 from painsense.tracks import Column, Reason, Track
 
 KINDS: dict[str, Callable[[], Report]] = {
@@ -638,12 +639,35 @@ def test_mesh_colours_the_region_that_moved() -> None:
     assert report_mesh.draw(points, triangles, {"AU4": float("nan")}).shaded == ()
 
 
+#: regions that hold points of the midline
+MIDLINE = ("AU1", "AU4", "AU9", "AU10", "AU16", "AU17", "AU18", "AU22", "AU24", "AU25", "AU26", "AU27")
+
+
 def test_every_region_is_on_the_mesh_and_has_both_sides() -> None:
     for name, region in report_mesh.REGIONS.items():
         assert max(region) < 468, name
-        if name not in ("AU10", "AU25", "AU26", "AU27", "AU4", "AU9"):  # these hold points of the midline
+        if name not in MIDLINE:
             assert len(region) % 2 == 0, name
     assert set(report_mesh.REGIONS) - set(words.ACTION_UNITS) == set()
+    assert set(action_units.NAMES) - set(report_mesh.REGIONS) == set()
+    assert set(action_units.NAMES) - set(words.ACTION_UNITS) == set()
+
+
+def test_the_docs_list_every_action_unit_in_the_words_of_the_report() -> None:
+    text = (Path(__file__).parent.parent / "docs" / "report.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (AU\d+) \| ([^|]+) \| (yes|) ?\|", text, re.MULTILINE)
+    assert [name for name, _, _ in rows] == list(action_units.NAMES)
+    for name, said, both in rows:
+        assert said.startswith(words.action_unit(name)), name
+        assert (both == "yes") == (name in action_units.SIDED), name
+
+
+def test_only_units_that_act_have_a_row_beside_those_of_pspi() -> None:
+    face = face_track()
+    names = [name for name, _ in next(lane for lane in timeline(make_report()).lanes if lane.name == "heat").rows]
+    assert names == ["AU4", "AU6", "AU7", "AU9", "AU10", "AU43", "AU12", "AU25"]
+    strongest = {name: np.nanmax(face.column(name)) for name in ("AU20", "AU25", "AU26")}
+    assert strongest["AU20"] < 1 and strongest["AU26"] < 1 < strongest["AU25"]
 
 
 # ------------------------------------------------------------------------------------------------------------- HTML
