@@ -55,7 +55,7 @@ dist: $(VENV)/.dev
 
 clean:
 	rm -rf $(VENV) $(REFERENCE) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
-	find painsense training benchmarks tests -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+	find painsense training export benchmarks tests -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
 
 $(VENV)/.made $(REFERENCE)/.made:
 	@$(PYTHON) -m venv $(@D)

@@ -52,7 +52,7 @@ def export(module: torch.nn.Module, spec: ModelSpec, example: tuple[torch.Tensor
         wanted = f"{' and '.join(INPUTS)} of two or more rows and {len(spec.features)} features"
         raise ExportError(f"example: {wanted} were expected, {shapes} came")
     spec.check()
-    model = _canonical(_exported(module, example))
+    model = canonical(exported(module, example))
     helper.set_model_props(model, {METADATA_KEY: spec.to_json()})
     content = model.SerializeToString(deterministic=True)
     verify(content, spec)
@@ -100,7 +100,13 @@ def stamp(manifest: Path, line: Entry) -> None:
     write_together(manifest.parent, {manifest.name: [text.encode()]})
 
 
-def _exported(module: torch.nn.Module, example: tuple[torch.Tensor, ...]) -> ModelProto:
+def exported(
+    module: torch.nn.Module,
+    example: tuple[torch.Tensor, ...],
+    inputs: Sequence[str] = INPUTS,
+    outputs: Sequence[str] = OUTPUTS,
+) -> ModelProto:
+    """What torch makes of a network whose first dimension may have any size."""
     any_rows = {0: torch.export.Dim.DYNAMIC}
     with warnings.catch_warnings(), torch.no_grad():
         # torch 2.12 copies its own trees by a name it has since deprecated
@@ -108,8 +114,8 @@ def _exported(module: torch.nn.Module, example: tuple[torch.Tensor, ...]) -> Mod
         program = torch.onnx.export(
             module,
             example,
-            input_names=INPUTS,
-            output_names=OUTPUTS,
+            input_names=inputs,
+            output_names=outputs,
             opset_version=OPSET,
             dynamic_shapes=tuple(any_rows for _ in example),
             external_data=False,
@@ -120,7 +126,7 @@ def _exported(module: torch.nn.Module, example: tuple[torch.Tensor, ...]) -> Mod
     return program.model_proto
 
 
-def _canonical(model: ModelProto) -> ModelProto:
+def canonical(model: ModelProto) -> ModelProto:
     """The same computation without what the exporter says about itself, its values named in their order."""
     graph = model.graph
     model.ClearField("producer_version")

@@ -45,7 +45,7 @@ class Baseline:
     frames, seconds : how much usable face it rests on
     face : median of each of :func:`features` at rest
     face_spread : median absolute deviation of each
-    voice : medians of voice measures at rest, empty without voice
+    voice : what :func:`painsense.voice_rest.at_rest` keeps of the voice at rest; empty without sound
     face_model_sha256 : the networks that saw the face; another bundle measures another neutral
     face_shape_sha256 : the basis its shape is written in; in another basis the same numbers are another face
     """
@@ -100,7 +100,8 @@ class Baseline:
         try:
             loaded = cls(**{**content, "kind": "saved"})
             values = [float(part[name]) for part in (loaded.face, loaded.face_spread) for name in features()]
-        except (TypeError, KeyError, ValueError) as error:
+            values += [float(value) for value in loaded.voice.values()]
+        except (TypeError, KeyError, ValueError, AttributeError) as error:
             raise BaselineError(
                 f"baseline: {path} does not hold the measures this version of painsense reads ({error}); {remedy}"
             ) from error

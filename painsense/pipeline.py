@@ -21,7 +21,21 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from painsense import __version__, action_units, assets, baseline, face, illustrate, media, verdict, windows
+from painsense import (
+    __version__,
+    action_units,
+    assets,
+    baseline,
+    face,
+    illustrate,
+    lips,
+    media,
+    verdict,
+    voice_change,
+    voice_rest,
+    voice_segments,
+    windows,
+)
 from painsense.baseline import Baseline
 from painsense.errors import BaselineError, MediaError, ModelError
 from painsense.follow import Engine, Follower, follow
@@ -36,8 +50,11 @@ from painsense.report import (
     PeakPicture,
     Report,
     Software,
+    VoiceComparison,
+    VoiceEvidence,
 )
 from painsense.tracks import TimeArray, Track
+from painsense.voice_segments import Segment
 
 if TYPE_CHECKING:
     from painsense.live import Live
@@ -146,7 +163,11 @@ class Analyzer:
     def __init__(self, settings: Settings = Settings()) -> None:
         self.settings = settings
         self._face_model = assets.face_model(settings.face_model) if "face" in settings.modalities else None
-        self._weights = tuple(assets.weights().values()) if self._face_model else ()
+        self._weights = tuple(
+            weights
+            for name, weights in assets.weights().items()
+            if ("voice" if name == "voice_segments" else "face") in settings.modalities
+        )
         if settings.provider != "cpu":  # the CPU always works, and ONNX Runtime takes a while to load
             from painsense import providers
 
@@ -154,6 +175,7 @@ class Analyzer:
         self._workers = settings.workers or os.cpu_count() or 1
         self._stop = threading.Event()
         self._given: Baseline | None = None  # a rest clip or file given in the settings, read once for all clips
+        self._given_voice: voice_rest.Rest | None = None  # of one where no face is looked at
         self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="painsense-face")
 
     def __enter__(self) -> Self:
@@ -182,6 +204,7 @@ class Analyzer:
             neutral,
             stamp,
             [*clip.warnings, *self._undecoded(clip, raw), *doubts],
+            self._voice_at_rest(voice, neutral),
         )
         pictures = self._pictures(clip, raw, report.peaks)
         triangles = thread_networks(self.settings.face_model).canonical.triangles if pictures else None
@@ -196,7 +219,8 @@ class Analyzer:
                 f"baseline: expected video of the person at rest, got a recording without picture ({clip.path.name}); "
                 "record 5 to 10 s of the face"
             )
-        return baseline.from_rest(raw, clip.path.name, _voice_at_rest(voice), self.face_sha256)
+        at_rest = voice_rest.at_rest(voice) if voice is not None else None
+        return baseline.from_rest(raw, clip.path.name, at_rest, self.face_sha256)
 
     def live(self) -> Live:
         """A live analysis: frames and sound are handed over as they come; see :class:`painsense.live.Live`."""
@@ -230,7 +254,7 @@ class Analyzer:
         return raw, voice
 
     def _voice(self, clip: Media, course: _Course, alone: bool) -> Track:
-        # librosa takes its time to load: let it, while the picture is worked on
+        # what measures the voice is loaded here, while the picture is worked on
         from painsense.voice import VoiceStream
 
         stream = VoiceStream()
@@ -334,6 +358,23 @@ class Analyzer:
         created = neutral.created if neutral.kind == "saved" else None
         return neutral, BaselineStamp(neutral.kind, neutral.source, created, neutral.frames), doubts
 
+    def _voice_at_rest(self, voice: Track | None, neutral: Baseline | None) -> voice_rest.Rest | None:
+        """The voice of the baseline. A recording of sound alone has one, too, though it has no neutral face."""
+        wanted = self.settings.baseline
+        if voice is None or wanted in ("auto", "none"):
+            return None
+        if neutral is not None:
+            return voice_rest.Rest(neutral.kind, neutral.source, neutral.voice)
+        path = Path(wanted)
+        if self._given_voice is None and path.suffix == ".json":
+            saved = Baseline.load(path)
+            self._given_voice = voice_rest.Rest(saved.kind, saved.source, saved.voice)
+        elif self._given_voice is None:
+            _, heard = self._tracks(media.open_media(path), None)
+            kept = voice_rest.at_rest(heard) if heard is not None else {}
+            self._given_voice = voice_rest.Rest("rest_clip", path.name, kept)
+        return self._given_voice
+
     def _undecoded(self, clip: Media, raw: Track | None) -> list[str]:
         """A warning when frames the file promises could not be decoded: known only after reading."""
         if raw is None or clip.video is None:
@@ -345,7 +386,7 @@ class Analyzer:
     def software(self) -> Software:
         """What computes the results, for their stamp."""
         settings = self.settings
-        models = [] if self._face_model is None else [self._face_model, *self._weights]
+        models = [*([] if self._face_model is None else [self._face_model]), *self._weights]
         return Software(
             painsense=__version__,
             models=tuple(ModelStamp(model.name, model.version, model.sha256) for model in models),
@@ -386,17 +427,27 @@ def assemble(
     neutral: Baseline | None,
     stamp: BaselineStamp,
     doubts: Sequence[str],
+    at_rest: voice_rest.Rest | None = None,
 ) -> Report:
     """The report on a recording from its tracks: the part of the flow that recorded and live analysis share."""
+    segments: tuple[Segment, ...] = ()
+    if voice is not None and len(voice):
+        segments = voice_segments.of_track(voice)
+        voice = voice if raw is None else _with_still_lips(voice, raw, segments)
     speaking = face.speaking(raw, voice) if raw is not None and voice is not None else None
     seen = action_units.estimate_track(raw, neutral, speaking, software.provider) if raw is not None else None
     reasons = verdict.missing_evidence(seen, summed, modalities)
     peaks = verdict.peaks(seen) if seen is not None and not reasons else []
+    peaks_s = [float(seen.time_s[k]) for k in peaks] if seen is not None else []
+    heard: VoiceEvidence | None = None
+    changes: tuple[VoiceComparison, ...] = ()
+    if voice is not None:
+        heard, changes = voice_change.compare(voice, at_rest, segments, peaks_s)
     return Report(
         media=summed,
         software=software,
         baseline=stamp,
-        quality=verdict.quality(seen, voice, summed, doubts),
+        quality=verdict.quality(seen, voice, summed, doubts, heard),
         clip=ClipResult(
             verdict="not_enough_evidence" if reasons else "scored",
             reasons=tuple(reasons),
@@ -406,7 +457,13 @@ def assemble(
             modalities={},
         ),
         windows=verdict.window_results(seen, voice, windows.grid(summed.duration_s)),
-        peaks=tuple(verdict.peak_result(seen, voice, index) for index in peaks) if seen is not None else (),
+        peaks=tuple(
+            verdict.peak_result(seen, voice, index, changes[k] if changes else None) for k, index in enumerate(peaks)
+        )
+        if seen is not None
+        else (),
+        voice=heard,
+        segments=segments,
         tracks={track.modality: track for track in (seen, voice) if track is not None},
     )
 
@@ -475,17 +532,14 @@ def _square(track: Track, index: int) -> Square:
     return Square(*(float(track.column(name)[index]) for name in ("box_x_px", "box_y_px", "box_side_px")))
 
 
-def _voice_at_rest(voice: Track | None) -> dict[str, float]:
-    """Medians of the voice measures over the voiced part of a rest clip."""
-    if voice is None:
-        return {}
-    use = voice.valid & (voice.column("voiced") > 0.5)
-    medians = {
-        name: np.nanmedian(voice.column(name)[use])
-        for name in voice.names
-        if np.isfinite(voice.column(name)[use]).any()
-    }
-    return {name: round(float(value), 6) for name, value in medians.items()}
+def _with_still_lips(voice: Track, raw: Track, segments: Sequence[Segment]) -> Track:
+    """The voice track with the remark where somebody speaks beside still lips."""
+    names = (*voice_segments.KINDS, voice_segments.NO_AUDIO)
+    place = np.searchsorted([segment.start_s for segment in segments], voice.time_s, side="right") - 1
+    kind = np.array([names.index(segment.kind) for segment in segments], np.int8)[place]
+    still = lips.still(raw, voice, kind).astype(np.uint32)
+    bits = voice.reason_bits | still << np.uint32(len(voice.reasons))
+    return Track(voice.modality, voice.columns, (*voice.reasons, lips.REASON), voice.time_s, voice.values, bits)
 
 
 def _media_summary(clip: Media) -> MediaSummary:

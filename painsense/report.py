@@ -12,13 +12,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from painsense.errors import OutputError
 from painsense.tracks import Track
+
+if TYPE_CHECKING:
+    from painsense.voice_segments import Segment
 
 SCHEMA = "painsense.report/1"
 FORMATS = ("json", "csv", "html")
@@ -154,14 +157,82 @@ class Window:
 
 
 @dataclass(frozen=True)
+class VoiceChange:
+    """One measure of the voice, other than at rest.
+
+    ``measure``: its column in frames.csv; ``change`` in ``unit`` ("semitones", "dB", "times" for a ratio, "1");
+    ``value`` and ``rest`` in the column's own unit, None for loudness, which means nothing on its own; ``against``:
+    "rest_clip", "saved" or "recording"; ``sound``: "speech" or "nonverbal" where most of the voice was of that kind.
+    """
+
+    measure: str
+    start_s: float
+    end_s: float
+    voiced_s: float
+    change: float
+    unit: str
+    value: float | None
+    rest: float | None
+    against: str
+    sound: str | None
+    text: str
+
+
+@dataclass(frozen=True)
+class VoiceComparison:
+    """Voice against the voice at rest: ``state`` is "changed", "no_clear_change" or "not_enough_voice"."""
+
+    state: str
+    voiced_s: float
+    changes: tuple[VoiceChange, ...]
+    text: str
+
+
+@dataclass(frozen=True)
+class VoiceBand:
+    """What is usual at rest: the middle and the 5th and 95th percentile."""
+
+    median: float
+    low: float
+    high: float
+    against: str
+
+
+@dataclass(frozen=True)
+class VoiceEvidence:
+    """What the voice shows.
+
+    ``compared_with``: "rest_clip", "saved", "recording" (its own calmest part) or "none"; ``why`` in words;
+    ``automatic_gain``: whether the microphone regulates its level, None where that cannot be told; ``f0_hz``: pitch at
+    rest; ``loudness_db``: loudness at rest as a change in dB, its median is 0; ``loudness_zero``: the value of the
+    column ``loudness`` that counts as 0 dB; ``strongest``: the strongest changes of the recording.
+    """
+
+    compared_with: str
+    source: str
+    why: str
+    rest_voiced_s: float | None
+    automatic_gain: bool | None
+    f0_hz: VoiceBand | None
+    loudness_db: VoiceBand | None
+    loudness_zero: float | None
+    strongest: VoiceComparison
+
+
+@dataclass(frozen=True)
 class Peak:
-    """A moment of strongest expression. ``action_units``: intensities 0-5 there; ``voice``: named measures there."""
+    """A moment of strongest expression.
+
+    ``action_units``: intensities 0-5 there; ``voice``: named measures there; ``voice_change``: the voice there against
+    the voice at rest, None without sound.
+    """
 
     time_s: float
     score: float | None
     pspi: float
     action_units: dict[str, float]
     voice: dict[str, float | None]
+    voice_change: VoiceComparison | None = None
 
 
 @dataclass(frozen=True)
@@ -188,6 +259,10 @@ class Report:
     clip: ClipResult
     windows: tuple[Window, ...]
     peaks: tuple[Peak, ...]
+    #: None without sound
+    voice: VoiceEvidence | None = None
+    #: which kind of sound is where, see :mod:`painsense.voice_segments`
+    segments: tuple[Segment, ...] = ()
     tracks: dict[str, Track] = field(default_factory=dict, repr=False)
     pictures: tuple[PeakPicture, ...] = field(default=(), repr=False)
     #: triangles of the face mesh, ndarray [shape=(898, 3)], for drawing
@@ -249,10 +324,10 @@ class Report:
         return {"schema": self.schema, **named}
 
     def to_json(self) -> str:
-        """The text of the JSON file: one line a window, keys in the order of the schema, the same bytes every time."""
+        """The text of the JSON file: one line a window or segment, keys as in the schema, the same bytes every time."""
         parts = []
         for key, value in self.to_dict().items():
-            if key == "windows" and value:
+            if key in ("windows", "segments") and value:
                 rows = ",\n".join("    " + _dumps(row) for row in value)
                 parts.append(f'  "{key}": [\n{rows}\n  ]')
             else:

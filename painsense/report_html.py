@@ -20,9 +20,9 @@ import jinja2
 from markupsafe import Markup
 
 from painsense import report_timeline as tl
-from painsense import words
+from painsense import report_voice, words
 from painsense.report import Peak, Report, file_name, plain_settings
-from painsense.report_lanes import QUIET, short, timeline, unit_text
+from painsense.report_lanes import short, timeline, unit_text
 from painsense.report_mesh import STEPS, MeshDrawing, draw, step
 from painsense.tracks import Column, Track
 
@@ -53,6 +53,7 @@ def to_html(report: Report) -> str:
         "timeline": course,
         "data": Markup(_embedded(course.data)) if course else None,
         "peaks": _peaks(report),
+        "voice": report_voice.view(report),
         "coverage": _coverage(report),
         "settings": {key: _setting(value) for key, value in plain_settings(report.software.settings).items()},
         "steps": range(1, STEPS + 1),
@@ -223,10 +224,9 @@ def _coverage(report: Report) -> Coverage:
         if seconds is not None:
             rows.append(CoverageRow(label, seconds, None, min(seconds / whole, 1.0), "usable", text, ""))
     for blocks in (True, False):
-        # silence is no failure; "unvoiced" is what "Voiced" leaves over
-        codes = [
-            c for c in quality.reasons_s if (_blocking(report, c) and c not in QUIET) is blocks and c != "unvoiced"
-        ]
+        # silence is no failure; "unvoiced" is what "Voiced" leaves over, "irregular" what the CSV leaves empty
+        told = [code for code in quality.reasons_s if code not in ("unvoiced", "irregular")]
+        codes = [c for c in told if (_blocking(report, c) and c not in report_voice.QUIET) is blocks]
         for code in sorted(codes, key=lambda code: (-quality.reasons_s[code], code)):
             seconds, said = quality.reasons_s[code], words.reason_words(code, given)
             label = said.label[0].upper() + said.label[1:]

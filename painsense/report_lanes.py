@@ -11,53 +11,21 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from painsense import report_timeline as tl
-from painsense import words
+from painsense import report_voice, words
 from painsense.report import Report
-from painsense.tracks import Column, Track, reason_index
+from painsense.report_timeline import Area, Lane, hatched, numbers, percent, spelled, times
+from painsense.tracks import Column, Track
 
-#: Heights of the drawings in their own units: 100 a point of PSPI, 100 a row of a strip, 100 a voice curve
-PSPI_UNIT, ROW, VOICE = 100, 100, 100
+#: Heights of the drawings in their own units: a point of PSPI, a row of a strip
+PSPI_UNIT, ROW = 100, 100
 #: The axis of PSPI ends here when the recording stays below, else at 16
 SMALL_AXIS, FULL_AXIS = 8.0, 16.0
 #: The action units PSPI is made of: their rows come first, and are there also where nothing moves
 PSPI_UNITS = ("AU4", "AU6", "AU7", "AU9", "AU10", "AU43")
 #: Other action units have a row where they reach trace intensity (A = 1) at some time
 SHOWN_FROM = 1.0
-#: Reasons of the voice that are no failure of the recording: nobody made a sound
-QUIET = frozenset({"silent", "unvoiced"})
-
-
-@dataclass(frozen=True)
-class Area:
-    """A hatched stretch, in percent of the width. ``kind``: "uncertain" or "unusable"."""
-
-    x: float
-    width: float
-    kind: str
-    text: str
-
-
-@dataclass(frozen=True)
-class Lane:
-    """One part of the timeline: SVG paths with their CSS classes in a drawing ``height`` units high.
-
-    ``name`` chooses the look; ``rows`` are (name, words) of the rows of a part that has several;
-    ``top`` and ``bottom`` are the ends of the axis in words; ``areas`` are hatched.
-    """
-
-    name: str
-    label: str
-    note: str
-    height: int
-    paths: tuple[tuple[str, str], ...]
-    description: str
-    top: str = ""
-    bottom: str = ""
-    rows: tuple[tuple[str, str], ...] = ()
-    areas: tuple[Area, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -71,6 +39,7 @@ class Timeline:
     bin_s: float | None
     has_uncertain: bool
     has_unusable: bool
+    has_rest_band: bool
     data: dict[str, Any]
 
 
@@ -87,7 +56,7 @@ def timeline(report: Report) -> Timeline | None:
         units = tl.unit_names(face)
         found = tl.points(face, ("pspi", "pspi_low", "pspi_high", *units), end_s)
         units = _shown(found, units)
-        areas = _areas(found, face, end_s)
+        areas = hatched(found, face, end_s)
         if "pspi" in found.mean:
             lane, axis = _pspi_lane(found, areas, end_s)
             lanes.append(lane)
@@ -98,21 +67,20 @@ def timeline(report: Report) -> Timeline | None:
         data["face"] = _face_data(found, units, face)
         bin_s = float(found.end_s[0] - found.start_s[0]) if found.binned else None
     if voice is not None and len(voice):
-        heard = _heard(voice)
-        found = tl.points(heard, heard.names, end_s)
-        lanes += _voice_lanes(found, heard, end_s)
-        data["voice"] = _voice_data(found, heard)
+        drawn, data["voice"] = report_voice.lanes(report, voice, end_s)
+        lanes += drawn
     kinds = {area.kind for lane in lanes for area in lane.areas}
     distance = tl.tick_step_s(end_s)
     ticks = [k * distance for k in range(math.floor(end_s / distance + 1e-9) + 1)]
     return Timeline(
         lanes=tuple(lanes),
-        ticks=tuple((_percent(at_s, end_s), words.clock(at_s, int(distance < 1))) for at_s in ticks),
-        marks=tuple((_percent(peak.time_s, end_s), k) for k, peak in enumerate(report.peaks, 1)),
+        ticks=tuple((percent(at_s, end_s), words.clock(at_s, int(distance < 1))) for at_s in ticks),
+        marks=tuple((percent(peak.time_s, end_s), k) for k, peak in enumerate(report.peaks, 1)),
         above_3=above_3,
         bin_s=bin_s,
         has_uncertain="uncertain" in kinds,
         has_unusable="unusable" in kinds,
+        has_rest_band=any(style == "rest-band" for lane in lanes for style, _ in lane.paths),
         data=data,
     )
 
@@ -122,23 +90,6 @@ def _shown(found: tl.Points, units: list[str]) -> list[str]:
     others = (name for name in units if name not in PSPI_UNITS)
     acting = [name for name in others if (np.nan_to_num(found.high[name]) >= SHOWN_FROM).any()]
     return [name for name in PSPI_UNITS if name in units] + acting
-
-
-def _percent(seconds: float, end_s: float) -> float:
-    return round(min(max(100 * seconds / end_s, 0.0), 100.0), 3)
-
-
-def _areas(found: tl.Points, track: Track, end_s: float) -> tuple[Area, ...]:
-    """The stretches to be hatched."""
-    return tuple(
-        Area(
-            x=_percent(s.start_s, end_s),
-            width=_percent(s.seconds, end_s),
-            kind="unusable" if s.state == tl.UNUSABLE else "uncertain",
-            text=f"{words.clock(s.start_s)} to {words.clock(s.end_s)}: {tl.stretch_text(s, track)}",
-        )
-        for s in tl.stretches(found)
-    )
 
 
 def _pspi_lane(found: tl.Points, areas: tuple[Area, ...], end_s: float) -> tuple[Lane, float]:
@@ -185,99 +136,21 @@ def _heat_lane(found: tl.Points, units: list[str], areas: tuple[Area, ...], end_
     return Lane("heat", "", "", ROW * len(rows), paths, said, rows=rows, areas=areas)
 
 
-def voice_columns(voice: Track) -> tuple[Column | None, Column | None]:
-    """The columns of pitch (F0 in Hz) and of loudness, else level, of a voice track; None where it has none."""
-
-    def first(*beginnings: str) -> Column | None:
-        return next((c for begin in beginnings for c in voice.columns if c.name.startswith(begin)), None)
-
-    return first("f0"), first("loudness", "level")
-
-
-def _heard(voice: Track) -> Track:
-    """Pitch where there is voice, loudness, and "voiced" (1 or 0); silence counts as no voice, not as unusable."""
-    codes = {reason.code for reason in voice.reasons}
-    no_voice = np.zeros(len(voice), bool)
-    bits = voice.reason_bits.copy()
-    for code in codes & QUIET:
-        no_voice |= voice.has_reason(code)
-        bits &= ~np.uint32(1 << reason_index(voice.reasons, code))
-    voiced = voice.valid & ~no_voice
-    columns, values = [Column("voiced", "", "")], [voiced.astype(np.float32)]
-    pitch, level = voice_columns(voice)
-    if pitch is not None:
-        columns.append(pitch)
-        values.append(np.where(voiced, voice.column(pitch.name), np.float32(np.nan)))
-    if level is not None:
-        columns.append(level)
-        values.append(voice.column(level.name))
-    return Track(voice.modality, tuple(columns), voice.reasons, voice.time_s, np.stack(values, axis=1), bits)
-
-
-def _voice_lanes(found: tl.Points, voice: Track, end_s: float) -> list[Lane]:
-    share = np.where(found.usable, found.mean["voiced"], np.nan)
-    height = tl.band(found, np.zeros(len(found)), share, tl.Scale(end_s, 0, 1, ROW))
-    areas = _areas(found, voice, end_s)
-    lanes = [Lane("voiced", "Voice", "", ROW, (("voiced", height),), "Voiced sound over time", areas=areas)]
-    pitch, level = voice_columns(voice)
-    for name, label, column in (("loudness", "Loudness", level), ("pitch", "F0", pitch)):
-        if column is None:
-            continue
-        values = found.mean[column.name]
-        there = values[np.isfinite(values)]
-        if len(there) == 0:
-            continue
-        low, high = float(there.min()), float(there.max())
-        if high - low < 1e-6:
-            low, high = low - 1, high + 1
-        curve = tl.curve(found, values, tl.Scale(end_s, low, high, VOICE))
-        said = f"{label} from {short(low)} to {short(high)} {unit_text(column)}".strip()
-        lanes.append(Lane(name, label, unit_text(column), VOICE, ((name, curve),), said, short(high), short(low)))
-    return lanes
-
-
-def _numbers(values: npt.NDArray[np.floating[Any]], per_unit: int = 100) -> list[int | None]:
-    """Numbers for the script: whole hundredths, null where missing."""
-    return [round(value * per_unit) if math.isfinite(value) else None for value in values.tolist()]
-
-
-def _times(found: tl.Points) -> dict[str, list[int]]:
-    return {key: np.rint(t * 1000).astype(int).tolist() for key, t in (("start", found.start_s), ("end", found.end_s))}
-
-
-def _spelled(found: tl.Points, track: Track) -> dict[str, Any]:
-    """Reason codes of each point as a number in a list of phrases."""
-    phrases = {codes: ", ".join(words.reason_words(c, track.reasons).label for c in codes) for codes in found.reasons}
-    listed = list(dict.fromkeys(phrases.values()))
-    return {"phrases": listed, "why": [listed.index(phrases[codes]) for codes in found.reasons]}
-
-
 def _face_data(found: tl.Points, units: list[str], face: Track) -> dict[str, Any]:
     named: dict[str, Any] = {
-        key: _numbers(found.mean[key]) for key in ("pspi", "pspi_low", "pspi_high") if key in found.mean
+        key: numbers(found.mean[key]) for key in ("pspi", "pspi_low", "pspi_high") if key in found.mean
     }
     return {
-        **_times(found),
+        **times(found),
         **named,
         "state": tl.states(found).tolist(),
-        **_spelled(found, face),
+        **spelled(found, face),
         "units": [
             {"name": name, "words": words.action_unit(name), "binary": name in words.BINARY_UNITS,
-             "values": _numbers(found.mean[name])}
+             "values": numbers(found.mean[name])}
             for name in units
         ],
     }  # fmt: skip
-
-
-def _voice_data(found: tl.Points, voice: Track) -> dict[str, Any]:
-    shown = [
-        {"label": label, "unit": unit_text(column), "values": _numbers(found.mean[column.name])}
-        for label, column in zip(("F0", "Loudness"), voice_columns(voice), strict=True)
-        if column is not None
-    ]
-    voiced, usable = _numbers(found.mean["voiced"]), found.usable.astype(int).tolist()
-    spelled = _spelled(found, voice)
-    return {**_times(found), "voiced": voiced, "usable": usable, **spelled, "shown": shown}
 
 
 def unit_text(column: Column) -> str:

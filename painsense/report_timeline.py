@@ -7,16 +7,18 @@ and maximum of each are kept. A short one is drawn frame by frame.
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from painsense.report_mesh import step
 from painsense.tracks import BoolArray, FloatArray, TimeArray, Track, reason_mask, seconds_per_sample
-from painsense.words import reason_words, uncertain
+from painsense.words import clock, reason_words, uncertain
 
 MOST_POINTS = 1500
 USABLE, UNCERTAIN, UNUSABLE = 0, 1, 2
@@ -26,6 +28,36 @@ REMARKS = ("speaking", "blink", "target_jump", "other_face")
 WIDTH = 10_000
 
 Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Area:
+    """A hatched stretch, in percent of the width. ``kind``: "uncertain" or "unusable"."""
+
+    x: float
+    width: float
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One part of the timeline: SVG paths with their CSS classes in a drawing ``height`` units high.
+
+    ``name`` chooses the look; ``rows`` are (name, words) of the rows of a part that has several;
+    ``top`` and ``bottom`` are the ends of the axis in words; ``areas`` are hatched.
+    """
+
+    name: str
+    label: str
+    note: str
+    height: int
+    paths: tuple[tuple[str, str], ...]
+    description: str
+    top: str = ""
+    bottom: str = ""
+    rows: tuple[tuple[str, str], ...] = ()
+    areas: tuple[Area, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -244,6 +276,61 @@ def heat(found: Points, unit_names: Sequence[str], scale: Scale, row_height: int
             if path:
                 cells.setdefault(colour, []).append(path)
     return [(colour, "".join(cells[colour])) for colour in sorted(cells)]
+
+
+def spans(stretches_s: Iterable[tuple[float, float]], scale: Scale, top: int, height: int) -> str:
+    """SVG path of bars from one time to another."""
+    parts = []
+    for start_s, end_s in stretches_s:
+        x0, x1 = (int(x) for x in scale.x(np.array([start_s, end_s])))
+        parts.append(f"M{x0} {top}h{max(x1 - x0, 1)}v{height}h{-max(x1 - x0, 1)}z")
+    return "".join(parts)
+
+
+def level_band(low: float, high: float, scale: Scale) -> str:
+    """SVG path of the area between two values, over the whole width."""
+    bottom, top = (int(y) for y in scale.y(np.array([low, high])))
+    return f"M0 {top}h{WIDTH}v{max(bottom - top, 1)}h{-WIDTH}z"
+
+
+def level_line(value: float, scale: Scale) -> str:
+    """SVG path of a value that holds over the whole width."""
+    return f"M0 {int(scale.y(np.array([value]))[0])}h{WIDTH}"
+
+
+def percent(seconds: float, end_s: float) -> float:
+    """A time as a place in percent of the width."""
+    return round(min(max(100 * seconds / end_s, 0.0), 100.0), 3)
+
+
+def hatched(found: Points, track: Track, end_s: float) -> tuple[Area, ...]:
+    """The stretches to be hatched."""
+    return tuple(
+        Area(
+            x=percent(s.start_s, end_s),
+            width=percent(s.seconds, end_s),
+            kind="unusable" if s.state == UNUSABLE else "uncertain",
+            text=f"{clock(s.start_s)} to {clock(s.end_s)}: {stretch_text(s, track)}",
+        )
+        for s in stretches(found)
+    )
+
+
+def numbers(values: npt.NDArray[np.floating[Any]], per_unit: int = 100) -> list[int | None]:
+    """Numbers for the script: whole hundredths, null where missing."""
+    return [round(value * per_unit) if math.isfinite(value) else None for value in values.tolist()]
+
+
+def times(found: Points) -> dict[str, list[int]]:
+    """Start and end of each point for the script, in whole milliseconds."""
+    return {key: np.rint(t * 1000).astype(int).tolist() for key, t in (("start", found.start_s), ("end", found.end_s))}
+
+
+def spelled(found: Points, track: Track) -> dict[str, Any]:
+    """Reason codes of each point as a number in a list of phrases."""
+    phrases = {codes: ", ".join(reason_words(c, track.reasons).label for c in codes) for codes in found.reasons}
+    listed = list(dict.fromkeys(phrases.values()))
+    return {"phrases": listed, "why": [listed.index(phrases[codes]) for codes in found.reasons]}
 
 
 def unit_names(track: Track) -> list[str]:

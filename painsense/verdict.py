@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from painsense import action_units, face, windows
-from painsense.report import MediaSummary, Peak, PspiSummary, Quality, Window
+from painsense import action_units, face, voice_rest, windows
+from painsense.report import MediaSummary, Peak, PspiSummary, Quality, VoiceComparison, VoiceEvidence, Window
 from painsense.tracks import TimeArray, Track, runs, seconds_per_sample
 from painsense.windows import Windows
 
@@ -22,7 +22,7 @@ PEAK_PSPI = 2.0  # lower rises are not worth a clinician's look
 IN_THE_WAY_SHARE = 0.1  # a reason is named when it held for at least this share of the time
 LEAST_FPS = 5.0  # with fewer pictures a second an expression of a second is a handful of frames
 LOW_FPS = 15.0  # below it blinks and closed eyes cannot be told apart well
-VOICE_AT_PEAK = ("f0_hz", "loudness", "level_dbfs")
+VOICE_AT_PEAK = ("f0_hz", "hnr_db")  # what means something without a comparison; level and loudness do not
 VOICE_REACH_S = 0.5  # voice measures at a peak are medians this far either way
 STRONG_PSPI = 3.0  # "strong" in Hammal & Cohn 2012, doi:10.1145/2388676.2388688
 
@@ -132,7 +132,13 @@ def missing_evidence(seen: Track | None, media: MediaSummary, modalities: Sequen
     return (["too_little_face"] if usable.any() else []) + in_the_way
 
 
-def quality(seen: Track | None, voice: Track | None, media: MediaSummary, doubts: Sequence[str]) -> Quality:
+def quality(
+    seen: Track | None,
+    voice: Track | None,
+    media: MediaSummary,
+    doubts: Sequence[str],
+    heard: VoiceEvidence | None = None,
+) -> Quality:
     """Coverage in seconds by reason, and what a reader should be warned about."""
     warnings = list(doubts)
     reasons_s: dict[str, float] = {}
@@ -148,6 +154,7 @@ def quality(seen: Track | None, voice: Track | None, media: MediaSummary, doubts
         voice_usable_s = float(seconds[voice.valid].sum())
         voiced_s = float(seconds[voice.valid & (voice.column("voiced") > 0.5)].sum())
         reasons_s |= _seconds_by_reason(voice)
+        warnings += _voice_warnings(voice, heard)
     return Quality(
         face_usable_share=share,
         face_usable_s=usable_s,
@@ -155,7 +162,7 @@ def quality(seen: Track | None, voice: Track | None, media: MediaSummary, doubts
         voice_usable_s=voice_usable_s,
         reasons_s=reasons_s,
         warnings=tuple(warnings),
-        thresholds=asdict(EVIDENCE) | asdict(face.GATES),
+        thresholds=asdict(EVIDENCE) | asdict(face.GATES) | asdict(voice_rest.LIMITS),
     )
 
 
@@ -193,7 +200,7 @@ def window_results(seen: Track | None, voice: Track | None, grid: Windows) -> tu
     return tuple(result)
 
 
-def peak_result(seen: Track, voice: Track | None, index: int) -> Peak:
+def peak_result(seen: Track, voice: Track | None, index: int, voice_change: VoiceComparison | None = None) -> Peak:
     """What was measured at one peak: action units as held around it, voice measures as medians of the voiced part."""
     at = float(seen.time_s[index])
     held = {name: smooth(seen, name)[index] for name in action_units.NAMES}
@@ -210,7 +217,25 @@ def peak_result(seen: Track, voice: Track | None, index: int) -> Peak:
         pspi=float(smooth(seen)[index]),
         action_units={name: float(value) for name, value in held.items() if np.isfinite(value)},
         voice=near,
+        voice_change=voice_change,
     )
+
+
+def _voice_warnings(voice: Track, heard: VoiceEvidence | None) -> list[str]:
+    found = []
+    if heard is not None and heard.automatic_gain:
+        found.append(
+            "the microphone regulates its level by itself (the room's noise creeps up in the pauses): loud and soft "
+            "cannot be compared; switch automatic gain off for the next recording"
+        )
+    if any(reason.code == "lips_still" for reason in voice.reasons):
+        seconds = _seconds_by_reason(voice).get("lips_still", 0.0)
+        if seconds > 0:
+            found.append(
+                f"a voice speaks for {seconds:.1f} s while the lips are still: perhaps another person; left out of "
+                "the comparison with the voice at rest"
+            )
+    return found
 
 
 def _face_warnings(seen: Track, media: MediaSummary, share: float) -> list[str]:

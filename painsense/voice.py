@@ -1,41 +1,40 @@
-"""Voice: sound -> a Track of pitch, periodicity, harmonics-to-noise ratio, level and loudness every 10 ms.
+"""Voice: sound -> a Track of some thirty measures every 10 ms, from pitch and level to glottal periods and formants.
 
-Only NumPy runs here. librosa would do for most of it, but it imports numba and scipy.signal: seconds before the first
-number, where a ten-second clip is to be answered within four. ``tests/test_voice.py`` holds the measures against
-librosa's instead.
+What needs one short frame only (level, spectrum, pitch candidates) is measured as the sound comes in; what needs the
+pitch (:mod:`painsense.voice_periods`, :mod:`painsense.voice_formants`) a second later, when the pitch is decided; what
+is voice at all (:mod:`painsense.voice_gates`) at the end, when the recording's own noise is known.
 
-Voice is what is periodic (:mod:`painsense.pitch`) *and* louder than the recording's own noise: a moan has both, though
-speech detectors throw it away.
+NumPy and scipy.fft do it. librosa would do for some of it, but it imports numba: seconds before the first number, where
+a ten-second clip is to be answered within four. ``tests/test_voice.py`` holds the measures against librosa's instead.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from painsense import pitch
+from painsense import pitch, voice_formants, voice_gates, voice_periods, voice_spectrum
 from painsense.errors import MediaError
-from painsense.tracks import BitArray, BoolArray, Column, FloatArray, Reason, TimeArray, Track, reason_index, runs
+from painsense.tracks import BoolArray, Column, FloatArray, TimeArray, Track, reason_index
+from painsense.voice_gates import F0_HIGH_HZ, F0_LOW_HZ, REASONS
+
+if TYPE_CHECKING:
+    from painsense.voice_segments import Segment
 
 SAMPLE_RATE_HZ = pitch.SAMPLE_RATE_HZ
 STEP_S = 0.010
 HOP = 160  # samples in one step
 MIN_DURATION_S = 0.05  # three periods of the lowest pitch
 
-F0_LOW_HZ, F0_HIGH_HZ = 58.0, 1030.0  # groans reach down to 60 Hz, screams up to 1 kHz; and 3% to measure them with
 
-_LOUDNESS_WINDOW = 320  # 20 ms
-_LOUDNESS_FFT = 512
-_LOUDNESS_BANDS = 26
-_LOUDNESS_EXPONENT = 0.33
-_LOUDNESS_SCALE = 4096.0  # divides power; puts the values on the scale of the published eGeMAPS figures
-
+_REACH = voice_periods.REACH
+_HNR = voice_periods.NAMES.index("hnr_db")
 _CHUNK = 100  # frames analysed at a time, whatever the size of the blocks that come in
+_BLOCK = 300  # frames of the second stage at a time: each looks at _REACH frames on either side anew
 _CONTEXT = (pitch.WINDOW - HOP) // 2  # samples a frame needs on either side of its own hop
 
 _GAP_S = 0.020  # a block that starts later than this after the end of the last one leaves a hole
@@ -43,21 +42,9 @@ _LONGEST_GAP_S = 24 * 3600.0
 _DIGITAL_SILENCE_DBFS = -102.0  # below the last bit of 16-bit sound nothing was recorded
 _FULL_SCALE = 0.999
 
-# Gates. Strengths are heights of the compressed autocorrelation; how they were chosen stands in docs/voice.md.
-_OFF_STRENGTH, _LIKELY_STRENGTH, _SURE_STRENGTH = 0.28, 0.38, 0.50
-_ON_MARGIN_DB, _OFF_MARGIN_DB = 4.0, 2.0  # above the noise floor
-_LOWEST_VOICE_DBFS = -65.0
-_HELD_DB = 6.0
-_MIN_VOICED, _MIN_LIKELY, _MIN_SURE = 5, 3, 4  # frames
-_NEARBY, _BRIDGE = 15, 3  # frames between stretches of one utterance; frames bridged
-_MIN_SNR_DB = 10.0
-_TONE_FRAMES = 30  # 0.3 s
-_TONE_DRIFT = 0.006  # relative, between the 5th and 95th percentile; hardly a larynx holds a pitch this still
-
-_HERMANSKY = "Hermansky 1990, doi 10.1121/1.399423"
 _BOERSMA = "Boersma 1993, Proc. Inst. Phonetic Sciences Amsterdam 17, 97-110"
 
-COLUMNS = (
+_FIRST = (
     Column(
         "f0_hz",
         "Hz",
@@ -76,45 +63,36 @@ COLUMNS = (
         1.0,
         _BOERSMA,
     ),
-    Column(
-        "hnr_db",
-        "dB",
-        "harmonics-to-noise ratio, 10 log10(r / (1 - r)) of the periodicity r; missing without a pitch",
-        -30.0,
-        50.0,
-        _BOERSMA,
-    ),
+    next(column for column in voice_periods.COLUMNS if column.name == "hnr_db"),
     Column("level_dbfs", "dBFS", "RMS level over 51 ms without DC; a sine at full scale has -3", -110.0, 15.0),
-    Column(
-        "loudness",
-        "1",
-        "sum over 26 mel bands (20-8000 Hz) of equal-loudness weighted power to the 0.33, as in eGeMAPS; depends on "
-        "microphone and distance",
-        0.0,
-        None,
-        f"Eyben et al. 2016, doi 10.1109/TAFFC.2015.2457417; {_HERMANSKY}",
-    ),
+    voice_spectrum.COLUMNS[0],
 )
 
-REASONS = (
-    Reason("no_audio", "the recording has no sound here"),
-    Reason("silent", "digital silence, or nothing above the noise of the recording"),
-    Reason("clipped", "the recording is overdriven here: level and loudness are too low"),
-    Reason("low_snr", f"voice stands less than {_MIN_SNR_DB:.0f} dB above the noise of the recording"),
-    Reason("steady_tone", "a tone too steady for a larynx: mains hum, an alarm, a device"),
-    Reason("unvoiced", "sound without voice: breath, noise, consonants", blocking=False),
+_PITCH = (
+    Column(
+        "f0_semitone",
+        "semitones",
+        "12 log2(f0_hz / 27.5): the pitch as the ear counts it; missing where f0_hz is",
+        12.0,
+        63.0,
+        "scale of eGeMAPS: Eyben et al. 2016, doi 10.1109/TAFFC.2015.2457417",
+    ),
+    Column(
+        "voicing_probability",
+        "1",
+        "how likely the frame is voice by its periodicity alone; a value everywhere but in digital silence",
+        0.0,
+        1.0,
+        "logistic of the pitch candidate's height, fitted to generated voices and noises: docs/voice.md",
+    ),
 )
+_IN_VOICE = (*(c for c in voice_periods.COLUMNS if c.name != "hnr_db"), *voice_formants.COLUMNS)
+
+#: every measure, in the order of the track's values
+COLUMNS = (*_FIRST, *_PITCH, *voice_spectrum.COLUMNS[1:], *_IN_VOICE)
+_NAMES = tuple(column.name for column in COLUMNS)
 
 Array = npt.NDArray[Any]
-
-
-@dataclass(frozen=True)
-class Segment:
-    """A stretch of one kind of sound, in seconds on the media clock."""
-
-    start_s: float
-    end_s: float
-    kind: str
 
 
 @dataclass(frozen=True)
@@ -185,7 +163,7 @@ def low_level(y: npt.ArrayLike, sr: float, start_s: float = 0.0) -> Track:
 class VoiceStream:
     """Measures sound that arrives in blocks; the same recording gives the same track whatever the blocks.
 
-    Keeps about two seconds of sound and 30 bytes for every 10 ms, whatever the length of the recording.
+    Keeps about five seconds of sound and 150 bytes for every 10 ms, whatever the length of the recording.
     """
 
     def __init__(self) -> None:
@@ -196,8 +174,9 @@ class VoiceStream:
         self._waiting_samples = 0
         self._path = pitch.PitchPath()
         self._pitch: list[FloatArray] = []  # (n, 3): f0 [Hz], strength, periodicity
-        self._sound: list[FloatArray] = []  # (n, 3): level [dBFS], loudness, peak
+        self._sound: list[FloatArray] = []  # (n, 2 + k): level [dBFS], peak, columns of the spectrum
         self._flags: list[npt.NDArray[np.uint8]] = []
+        self._in_voice = _InVoice()
         self._finished = False
 
     def push(self, start_s: float, samples: npt.ArrayLike) -> None:
@@ -242,10 +221,39 @@ class VoiceStream:
             end = self._buffer[: _CONTEXT + left * HOP]
             self._analyse(np.append(end, np.full(_CONTEXT, end[-1])))  # held, so that DC makes no step
         self._keep(self._path.finish())
-        pitched, sound = _columns(self._pitch, 3), _columns(self._sound, 3)
+        in_voice = self._in_voice.finish()
+        f0, strength, periodicity = _columns(self._pitch, 3)
+        level, peak, *spectrum = _columns(self._sound, 2 + len(voice_spectrum.COLUMNS))
         flags = np.concatenate([np.empty(0, np.uint8), *self._flags])
+        periodicity[np.isnan(level)] = np.nan
+        decision = voice_gates.decide(f0, strength, level, peak, flags)
+
+        values = np.full((len(flags), len(COLUMNS)), np.nan, np.float32)
+        values[:, _NAMES.index("f0_hz")] = decision.f0_hz
+        values[:, _NAMES.index("voiced")] = np.where(decision.reasons["no_audio"], np.float32(np.nan), decision.voiced)
+        values[:, _NAMES.index("periodicity")] = periodicity
+        values[:, _NAMES.index("level_dbfs")] = level
+        for column, measured in zip(voice_spectrum.COLUMNS, spectrum, strict=True):
+            values[:, _NAMES.index(column.name)] = measured
+        values[:, _NAMES.index("f0_semitone")] = 12 * np.log2(decision.f0_hz / 27.5)
+        values[:, _NAMES.index("voicing_probability")] = voice_gates.voicing_probability(strength, level)
+        pitched = np.isfinite(decision.f0_hz)
+        at = 0
+        for rows in in_voice:
+            part = slice(at, at + len(rows))
+            where = at + np.flatnonzero(pitched[part])
+            values[where, _NAMES.index("hnr_db")] = rows[where - at, _HNR]
+            where = at + np.flatnonzero(decision.voiced[part])
+            values[where, -len(_IN_VOICE) :] = np.delete(rows, _HNR, axis=1)[where - at]
+            at += len(rows)
+        reasons = {
+            **decision.reasons,
+            "irregular": decision.voiced & np.isnan(values).any(axis=1),
+        }
+        bits = np.zeros(len(flags), np.uint32)
+        for code, stands in reasons.items():
+            bits |= stands.astype(np.uint32) << np.uint32(reason_index(REASONS, code))
         time_s: TimeArray = (self._start_s or 0.0) + (np.arange(len(flags), dtype=np.float64) + 0.5) * STEP_S
-        values, bits = _decide(pitched, sound, flags)
         return Track("voice", COLUMNS, REASONS, time_s, values, bits)
 
     def _take(self, block: FloatArray) -> None:
@@ -266,36 +274,78 @@ class VoiceStream:
     def _analyse(self, y: FloatArray) -> None:
         """Frames of one chunk; ``y`` has the context of the first and last frame at its ends."""
         clean, missing = _fill_holes(y)
-        frames = np.lib.stride_tricks.sliding_window_view(clean, pitch.WINDOW)[::HOP]  # (n, 816)
+        frames = pitch.windows(clean, pitch.WINDOW)[::HOP]  # (n, 816)
         level, candidates, tone = pitch.candidates(frames)
         quiet = level < _DIGITAL_SILENCE_DBFS
-        margin = (pitch.WINDOW - _LOUDNESS_WINDOW) // 2
         hops = clean[_CONTEXT : len(clean) - _CONTEXT].reshape(-1, HOP)
         flat, peak = _overdriven(hops)
-        loud = _loudness(frames[:, margin : margin + _LOUDNESS_WINDOW])
-        self._sound.append(np.stack([np.where(quiet, np.nan, level), np.where(quiet, np.nan, loud), peak], axis=1))
-        self._flags.append(missing * _MISSING + flat * _FLAT + tone)
+        near = _CONTEXT - voice_spectrum.CONTEXT
+        spectrum = voice_spectrum.measure(clean[near : len(clean) - near])
+        spectrum[quiet | missing] = np.nan
+        level = np.where(quiet | missing, np.float32(np.nan), level)
+        self._sound.append(np.concatenate([level[:, None], peak[:, None], spectrum], axis=1))
+        self._flags.append(missing * voice_gates.MISSING + flat * voice_gates.FLAT + tone)
+        self._in_voice.hear(hops, np.nan_to_num(level, nan=-np.inf))
         self._keep(self._path.push(candidates))
 
     def _keep(self, decided: FloatArray) -> None:
         if len(decided):
             self._pitch.append(decided)
+            self._in_voice.follow(decided)
 
 
-def segments(track: Track, *, bridge_s: float = 0.2, min_s: float = 0.08) -> tuple[Segment, ...]:
-    """Stretches of voice: pauses up to ``bridge_s`` are bridged, stretches under ``min_s`` of voice are dropped.
+class _InVoice:
+    """The second stage: what is measured where a pitch was decided, from sound that is still kept."""
 
-    Holes in the recording and steady tones always end a stretch.
-    """
-    voiced = track.column("voiced") == 1
-    barrier = track.has_reason("no_audio") | track.has_reason("steady_tone")
-    bridged = _bridge(voiced, round(bridge_s / STEP_S), ~barrier)
-    half = STEP_S / 2
-    return tuple(
-        Segment(float(track.time_s[a] - half), float(track.time_s[b - 1] + half), "voice")
-        for a, b in runs(bridged)
-        if voiced[a:b].sum() * STEP_S >= min_s - 1e-9
-    )
+    def __init__(self) -> None:
+        self._sound = np.zeros(_REACH * HOP, np.float32)  # begins _REACH frames before the next frame to measure
+        self._level = np.full(_REACH, -np.inf, np.float32)
+        self._f0 = np.full(_REACH, np.nan, np.float32)
+        self._rows: list[FloatArray] = []
+
+    def hear(self, hops: FloatArray, level_dbfs: FloatArray) -> None:
+        """More sound, ``hops`` [shape=(n, 160)], -inf where nothing was recorded."""
+        self._sound = np.concatenate([self._sound, hops.reshape(-1)])
+        self._level = np.concatenate([self._level, level_dbfs])
+
+    def follow(self, decided: FloatArray) -> None:
+        """More pitch, ``decided`` [shape=(n, 3)]; frames that have all they need are measured."""
+        level = self._level[len(self._f0) : len(self._f0) + len(decided)]
+        may = voice_gates.may_be_voice(decided[:, 0], decided[:, 1], level)
+        self._f0 = np.concatenate([self._f0, np.where(may, decided[:, 0], np.float32(np.nan))])
+        while len(self._f0) >= _BLOCK + 2 * _REACH:
+            self._measure(_BLOCK)
+
+    def finish(self) -> list[FloatArray]:
+        """The measures of all frames, in pieces [shape=(n, columns of both files)]."""
+        rest = len(self._f0) - _REACH
+        self._f0 = np.concatenate([self._f0, np.full(_REACH, np.nan, np.float32)])
+        self._sound = np.concatenate([self._sound, np.zeros(_REACH * HOP, np.float32)])
+        if rest > 0:
+            self._measure(rest)
+        return self._rows
+
+    def _measure(self, n: int) -> None:
+        y, f0 = self._sound[: (n + 2 * _REACH) * HOP], self._f0[: n + 2 * _REACH]
+        near = (_REACH - voice_formants.REACH) * HOP
+        periods = voice_periods.measure(y, f0)
+        formants = voice_formants.measure(y[near : len(y) - near], f0[_REACH:-_REACH])
+        self._rows.append(np.concatenate([periods, formants], axis=1))
+        self._sound, self._level, self._f0 = self._sound[n * HOP :], self._level[n:], self._f0[n:]
+
+
+def functionals(y: npt.ArrayLike, sr: float) -> dict[str, float]:
+    """Summaries of a whole recording in the eGeMAPSv02 manner, see :func:`painsense.voice_functionals.functionals`."""
+    from painsense import voice_functionals  # it stands on this file
+
+    return voice_functionals.functionals(y, sr)
+
+
+def segments(y: npt.ArrayLike, sr: float, start_s: float = 0.0) -> tuple[Segment, ...]:
+    """The kinds of sound of a whole recording, see :func:`painsense.voice_segments.segments`."""
+    from painsense import voice_segments  # it stands on this file
+
+    return voice_segments.segments(y, sr, start_s)
 
 
 def summarise(track: Track) -> VoiceSummary:
@@ -306,7 +356,7 @@ def summarise(track: Track) -> VoiceSummary:
     tone = track.has_reason("steady_tone")
     usable = voiced & track.valid
     of_voice = usable if usable.any() else voiced
-    floor = _noise_floor(level[~voiced])
+    floor = voice_gates.noise_floor(level[~voiced])
 
     def quantile(name: str, percent: float) -> float:
         values = track.column(name)[of_voice]
@@ -320,12 +370,13 @@ def summarise(track: Track) -> VoiceSummary:
         audio_s=audio_s,
         voiced_s=float(voiced.sum() * STEP_S),
         usable_s=float(usable.sum() * STEP_S),
-        snr_db=_signal_to_noise(level[voiced], floor),
+        snr_db=voice_gates.signal_to_noise(level[voiced], floor),
         noise_floor_dbfs=floor,
         clipped_share=share(track.has_reason("clipped")),
         silent_share=share(track.has_reason("silent")),
         steady_tone_s=float(tone.sum() * STEP_S),
-        hum=bool(audio_s) and share(tone & (_is_mains(f0) | np.isnan(f0))) >= 0.1,  # 50 Hz lies below the pitch range
+        hum=bool(audio_s)
+        and share(tone & (voice_gates.is_mains(f0) | np.isnan(f0))) >= 0.1,  # 50 Hz lies below the pitch range
         f0_median_hz=quantile("f0_hz", 50),
         f0_p5_hz=quantile("f0_hz", 5),
         f0_p95_hz=quantile("f0_hz", 95),
@@ -336,35 +387,6 @@ def summarise(track: Track) -> VoiceSummary:
 
 
 # --- one frame at a time ----------------------------------------------------------------------------------------------
-
-_MISSING, _FLAT = np.uint8(1), np.uint8(2)  # bits of a frame's flags, beside those of pitch.py
-
-
-def _mel(hz: Array) -> Array:
-    return 1127 * np.log1p(hz / 700)
-
-
-def _loudness_weights() -> FloatArray:
-    """Triangular mel bands times equal loudness (Hermansky 1990), ndarray [shape=(257, 26)]."""
-    hz = np.fft.rfftfreq(_LOUDNESS_FFT, 1 / SAMPLE_RATE_HZ)
-    edges = np.linspace(_mel(np.array(20.0)), _mel(np.array(8000.0)), _LOUDNESS_BANDS + 2)
-    position = (_mel(hz)[:, None] - edges[1:-1]) / (edges[1] - edges[0])
-    centre_hz = 700 * np.expm1(edges[1:-1] / 1127)
-    square = (2 * np.pi * centre_hz) ** 2
-    equal_loudness = (square + 56.8e6) * square**2 / ((square + 6.3e6) ** 2 * (square + 0.38e9))
-    return np.asarray(np.clip(1 - np.abs(position), 0, None) * equal_loudness / _LOUDNESS_SCALE, np.float32)
-
-
-_LOUDNESS_WEIGHTS = _loudness_weights()
-_HAMMING = np.hamming(_LOUDNESS_WINDOW).astype(np.float32)
-
-
-def _loudness(frames: FloatArray) -> FloatArray:
-    """Loudness of each 20 ms frame, [shape=(n, 320)] -> [shape=(n,)]."""
-    x = (frames - frames.mean(axis=1, keepdims=True)) * _HAMMING
-    spectrum = np.fft.rfft(x, _LOUDNESS_FFT, axis=1)
-    bands = (np.square(spectrum.real) + np.square(spectrum.imag)) @ _LOUDNESS_WEIGHTS
-    return np.asarray((bands ** np.float32(_LOUDNESS_EXPONENT)).sum(axis=1), np.float32)
 
 
 def _overdriven(hops: FloatArray) -> tuple[BoolArray, FloatArray]:
@@ -392,139 +414,6 @@ def _fill_holes(y: FloatArray) -> tuple[FloatArray, BoolArray]:
         index = np.arange(len(y))
         y = np.where(bad, np.interp(index, index[~bad], y[~bad]).astype(np.float32), y)
     return np.clip(y, -4, 4), missing  # nothing recorded is 12 dB over full scale; keeps squares finite
-
-
-# --- the whole recording ----------------------------------------------------------------------------------------------
-
-
-def _decide(pitched: FloatArray, sound: FloatArray, flags: npt.NDArray[np.uint8]) -> tuple[FloatArray, BitArray]:
-    """Values and reasons from the measures of all frames."""
-    f0, strength, periodicity = pitched
-    level, loudness, peak = sound
-    missing = (flags & _MISSING) != 0
-    for column in (f0, periodicity, level, loudness):
-        column[missing] = np.nan
-    dead = np.isnan(level)
-    strength[dead] = 0
-    periodicity[dead] = np.nan
-
-    tone = _steady_tones(f0, strength, level, flags)
-    floor = _noise_floor(level[(strength < _OFF_STRENGTH) | tone])
-    gate = np.fmax(floor, _LOWEST_VOICE_DBFS - _ON_MARGIN_DB)
-    loud = np.nan_to_num(level, nan=-np.inf)
-    in_range = (f0 >= F0_LOW_HZ) & (f0 <= F0_HIGH_HZ) & ~tone
-    may = in_range & (strength >= _OFF_STRENGTH) & (loud >= gate + _OFF_MARGIN_DB)
-    likely = may & (strength >= _LIKELY_STRENGTH) & (loud >= gate + _ON_MARGIN_DB)
-    sure = likely & (strength >= _SURE_STRENGTH) & _held(level)
-    voiced = _voiced_runs(may & ~(_leaps(f0) & ~likely), likely, sure)  # a clear voice may break into another octave
-    voiced = _bridge(voiced, _BRIDGE, in_range & (loud >= gate + _OFF_MARGIN_DB))
-
-    silent = dead | (~voiced & ~tone & (loud <= np.fmax(floor + _OFF_MARGIN_DB, _LOWEST_VOICE_DBFS)))
-    overdriven = ((flags & _FLAT) != 0) & (peak >= 0.98 * min(peak.max(initial=0), 1.0)) & (peak > 0.1)
-    clipped = _near(overdriven, 2)  # as far as the windows reach
-    snr_db = _signal_to_noise(level[voiced], _noise_floor(level[~voiced]))
-    reasons = {
-        "no_audio": missing,
-        "silent": silent & ~missing,
-        "clipped": clipped & ~dead,
-        "low_snr": voiced & (snr_db < _MIN_SNR_DB),
-        "steady_tone": tone,
-        "unvoiced": ~voiced & ~silent & ~tone & ~missing,
-    }
-    bits = np.zeros(len(f0), np.uint32)
-    for code, where in reasons.items():
-        bits |= where.astype(np.uint32) << np.uint32(reason_index(REASONS, code))
-
-    f0[~(voiced | (tone & (f0 >= F0_LOW_HZ)))] = np.nan
-    r = np.clip(periodicity, np.float32(0.001), np.float32(0.99999))
-    values = np.empty((len(f0), len(COLUMNS)), np.float32)
-    values[:, 0], values[:, 2], values[:, 4], values[:, 5] = f0, periodicity, level, loudness
-    values[:, 1] = np.where(missing, np.float32(np.nan), voiced)
-    values[:, 3] = np.where(np.isnan(f0), np.float32(np.nan), 10 * np.log10(r / (1 - r)))
-    return values, bits
-
-
-def _steady_tones(f0: FloatArray, strength: FloatArray, level: FloatArray, flags: npt.NDArray[np.uint8]) -> BoolArray:
-    """Frames of tones no larynx makes: held still for 0.3 s, and one pure line or low harmonics of the mains."""
-    tone = np.zeros(len(f0), bool)
-    held = (np.abs(np.diff(f0, prepend=np.nan)) <= 0.025 * f0) & (np.abs(np.diff(level, prepend=np.nan)) <= 1.0)
-    for first, last in runs(held & (strength >= _OFF_STRENGTH)):
-        for a in range(first, last - _TONE_FRAMES + 1, _TONE_FRAMES):  # a long run may drift: piece by piece
-            piece = slice(a, last if last - a < 2 * _TONE_FRAMES else a + _TONE_FRAMES)
-            middle = np.median(f0[piece])
-            low, high = np.percentile(f0[piece], [5, 95])
-            pure = np.mean((flags[piece] & pitch.PURE) != 0) > 0.9
-            mains = bool(_is_mains(middle)) and np.mean((flags[piece] & pitch.LOW) != 0) > 0.9
-            still = high - low <= _TONE_DRIFT * (2.5 if middle < 62 else 1.0) * middle  # the lowest are measured worst
-            tone[piece] = still and (pure or mains)
-    return tone
-
-
-def _is_mains(f0: npt.ArrayLike) -> BoolArray:
-    """50 or 60 Hz within 2.5% (51 ms tell no better), or one of the next multiples within 0.7%."""
-    hz = np.asarray(f0, np.float64)
-    near = [np.abs(hz / (base * k) - 1) < (0.025 if k == 1 else 0.007) for base in (50.0, 60.0) for k in range(1, 7)]
-    return np.asarray(np.any(near, axis=0))
-
-
-def _noise_floor(level_dbfs: FloatArray) -> float:
-    """10th percentile of the levels of frames without voice; NaN with less than 0.1 s of them."""
-    level_dbfs = level_dbfs[np.isfinite(level_dbfs)]
-    return float(np.percentile(level_dbfs, 10)) if len(level_dbfs) >= 10 else float("nan")
-
-
-def _signal_to_noise(level_dbfs: FloatArray, floor_dbfs: float) -> float:
-    """Mean power of the voiced frames against the floor in dB; NaN without voice or without a known floor."""
-    level_dbfs = level_dbfs[np.isfinite(level_dbfs)]
-    if not len(level_dbfs) or np.isnan(floor_dbfs):
-        return float("nan")
-    return float(10 * np.log10(np.mean(10 ** (level_dbfs.astype(np.float64) / 10)))) - floor_dbfs
-
-
-def _leaps(f0: FloatArray) -> BoolArray:
-    """Frames more than a fifth away from the frame before: no voice glides that fast."""
-    ratio = f0 / np.concatenate([f0[:1], f0[:-1]])
-    return np.asarray(~((ratio > 0.8) & (ratio < 1.25)))
-
-
-def _held(level: FloatArray) -> BoolArray:
-    """Frames in a level that lasts: within 6 dB over 40 ms. A knock rings at a pitch too, but dies away at once."""
-    out = np.zeros(len(level), bool)
-    out[2:-2] = np.abs(level[4:] - level[:-4]) <= _HELD_DB  # NaN compares false
-    return out
-
-
-def _voiced_runs(may: BoolArray, likely: BoolArray, sure: BoolArray) -> BoolArray:
-    """Runs of ``may`` that are voice: long enough, likely in themselves, and close to where it is sure.
-
-    The second and third test keep weak syllables beside strong ones, but not a breath or a cough that stands alone.
-    """
-    out = np.zeros_like(may)
-    for first, last in runs(_bridge(may, _NEARBY, np.ones_like(may))):
-        if sure[first:last].sum() < _MIN_SURE:
-            continue
-        for a, b in runs(may[first:last]):
-            run = slice(first + a, first + b)
-            out[run] = b - a >= _MIN_VOICED and likely[run].sum() >= _MIN_LIKELY
-    return out
-
-
-def _bridge(flag: BoolArray, longest: int, allowed: BoolArray) -> BoolArray:
-    """Fill gaps of up to ``longest`` frames between true frames where every frame of the gap is ``allowed``."""
-    out = flag.copy()
-    for (_, a), (b, _) in pairwise(runs(flag)):
-        if b - a <= longest and allowed[a:b].all():
-            out[a:b] = True
-    return out
-
-
-def _near(flag: BoolArray, reach: int) -> BoolArray:
-    """True up to ``reach`` frames around true frames."""
-    out = flag.copy()
-    for k in range(1, reach + 1):
-        out[k:] |= flag[:-k]
-        out[:-k] |= flag[k:]
-    return out
 
 
 def _columns(parts: list[FloatArray], width: int) -> FloatArray:

@@ -104,6 +104,16 @@ REASONS: dict[str, ReasonWords] = {
         "Switch off what makes the tone, or move the microphone closer to the person.",
     ),
     "unvoiced": ReasonWords("no voice", "No voiced sound (speech, moan or groan) at this moment.", ""),
+    "irregular": ReasonWords(
+        "voice too irregular",
+        "A voice too short or too irregular for some of its measures (jitter, shimmer, formants); they are left out.",
+        "",
+    ),
+    "lips_still": ReasonWords(
+        "voice beside still lips",
+        "A voice speaks while the lips are still: perhaps another person.",
+        "Listen to the recording at this moment, and let nobody else speak in the next one.",
+    ),
     # why the whole recording has no result
     "no_video": ReasonWords(
         "no picture",
@@ -212,13 +222,36 @@ def moved_text(action_units: dict[str, float]) -> str:
 
 
 #: Measures of the voice, by the beginning of the column's name
-_VOICE = {"f0": "pitch", "loudness": "loudness", "level": "level", "hnr": "harmonics to noise"}
+_VOICE = {"f0": "pitch", "loudness": "loudness", "level": "level", "hnr": "harmonics-to-noise ratio"}
 
 
 def voice_measure(name: str) -> str:
     """What a column of the voice measures, in a word or two: "pitch" for "f0_hz"."""
     return next((text for begin, text in _VOICE.items() if name.startswith(begin)), name.replace("_", " "))
 
+
+#: Kinds of sound (:mod:`painsense.voice_segments`)
+SOUNDS: dict[str, str] = {
+    "speech": "speech",
+    "nonverbal": "moan, groan, cry",
+    "breath": "breath",
+    "other": "other sound",
+    "silence": "silence",
+    "no_audio": "no sound recorded",
+}
+
+
+def sound(kind: str) -> str:
+    """A kind of sound in words."""
+    return SOUNDS.get(kind, kind.replace("_", " "))
+
+
+#: What a voice was compared with, as a phrase
+VOICE_RESTS: dict[str, str] = {
+    "rest_clip": "the voice in a rest recording of this person",
+    "saved": "the voice of a saved baseline of this person",
+    "recording": "the calmest part of the voice in this recording",
+}
 
 BASELINES: dict[str, tuple[str, str]] = {
     "rest_clip": (
@@ -342,7 +375,26 @@ GLOSSARY: tuple[tuple[str, str], ...] = (
     ("90% interval", "The range in which the true value lies with 90% probability, by the model's own reckoning."),
     ("Usable time", "The part of the recording in which the face could be measured. The rest is left out, not 0."),
     ("Voiced", "Sound made with the vocal folds: speech, but also moans and groans."),
-    ("F0", "Pitch of the voice, in Hz."),
+    (
+        "F0",
+        "Pitch of the voice, in Hz. A semitone is a step of 6%, an octave (twice as high) has twelve of them.",
+    ),
+    (
+        "Loudness",
+        "Told as a change in dB only: how loud a recording is depends on the microphone, its distance and its gain. "
+        "10 dB more sound about twice as loud.",
+    ),
+    (
+        "Jitter, shimmer, harmonics-to-noise ratio, cepstral peak",
+        "How much period and strength of a voice differ from cycle to cycle, and how far its tone stands above its "
+        "noise. Rough, hoarse and breathy voices have more of the first two and less of the others.",
+    ),
+    (
+        "Voice at rest",
+        "What the voice is compared with: a rest recording with at least 1 s of voice in it, else the calmest part of "
+        "the voice in this recording. Changes are told where they are beyond what two stretches of one unchanged voice "
+        "differ by. They say how the voice is, not why.",
+    ),
 )
 
 
@@ -362,6 +414,10 @@ _THRESHOLDS = {
     "max_other_face": "a second face smaller than {:.0%} of the first",
     "jump_sides": "a face found more than {:g} face widths away may be another person",
     "jump_scale": "so may one {:g} times as large or as small",
+    "least_rest_voice_s": "at least {:g} s of voice in a rest recording",
+    "least_own_voice_s": "at least {:g} s of voice in a recording compared with itself",
+    "least_voice_s": "at least {:g} s of voice within 2 s",
+    "max_room_difference_db": "loudness compared across recordings whose rooms differ by at most {:g} dB",
 }
 #: Unit of a named number, by the ending of its name
 _UNITS = {"_s": " s", "_deg": " degrees", "_px": " px", "_hz": " Hz", "_db": " dB"}

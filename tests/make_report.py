@@ -18,9 +18,14 @@ from painsense.report import (
     Report,
     Score,
     Software,
+    VoiceBand,
+    VoiceChange,
+    VoiceComparison,
+    VoiceEvidence,
     Window,
 )
 from painsense.tracks import Column, Reason, Track, seconds_per_sample
+from painsense.voice_segments import Segment
 
 FACS = "Ekman & Friesen 1978"
 UNITS = {
@@ -60,7 +65,8 @@ FACE_REASONS = (
 )
 VOICE_COLUMNS = (
     Column("f0_hz", "Hz", "fundamental frequency", 50, 1000),
-    Column("loudness_db", "dB", "loudness", None, 0),
+    Column("loudness", "1", "loudness", 0, None),
+    Column("level_dbfs", "dB", "level", None, 0),
     Column("periodicity", "1", "how periodic the sound is", 0, 1),
 )
 VOICE_REASONS = (
@@ -133,7 +139,9 @@ def voice_track(duration_s: float = 28.0) -> Track:
     level = -48 + 24 * speech + 30 * moan + 2 * np.sin(5 * time_s)
     bits = np.where(speech | moan, 0, 1 << 2).astype(np.uint32)
     bits[share > 0.95] = 1 << 0
-    values = np.stack([f0, level, np.where(speech | moan, 0.8, 0.2)], axis=1).astype(np.float32)
+    values = np.stack([f0, 10 ** (level * 0.033 + 1), level, np.where(speech | moan, 0.8, 0.2)], axis=1).astype(
+        np.float32
+    )
     values[share > 0.95] = NAN
     return Track("voice", VOICE_COLUMNS, VOICE_REASONS, time_s, values, bits)
 
@@ -185,6 +193,48 @@ def windows(face: Track, voice: Track | None, duration_s: float) -> tuple[Window
     return tuple(found)
 
 
+def voice_change(measure: str = "f0_semitone", at_s: float = 12.0, text: str = "") -> VoiceChange:
+    """One change of the voice, as if found in two seconds from ``at_s`` on."""
+    pitch = measure == "f0_semitone"
+    value, rest = (37.0, 26.0) if pitch else (None, None)
+    change, unit = (11.0, "semitones") if pitch else (6.0, "dB")
+    text = text or "pitch 11.0 semitones higher than at rest (233 Hz against 123 Hz)"
+    return VoiceChange(measure, at_s, at_s + 2, 1.7, change, unit, value, rest, "rest_clip", "nonverbal", text)
+
+
+def changed(at_s: float) -> VoiceComparison:
+    """A voice that is higher and louder than at rest."""
+    changes = (voice_change(at_s=at_s), voice_change("loudness", at_s, "voice 6.0 dB louder than at rest"))
+    return VoiceComparison("changed", 1.7, changes, "; ".join(change.text for change in changes))
+
+
+NOT_ENOUGH = VoiceComparison(
+    "not_enough_voice", 0.1, (), "not enough voice: 0.1 s, at least 0.5 s within 2 s is needed"
+)
+
+
+def voice_evidence(duration_s: float) -> VoiceEvidence:
+    """A voice compared with that of a rest recording."""
+    return VoiceEvidence(
+        "rest_clip",
+        "rest.mp4",
+        "compared with 3.2 s of voice at rest",
+        3.2,
+        None,
+        VoiceBand(123.0, 104.0, 141.0, "rest_clip"),
+        VoiceBand(0.0, -7.5, 5.0, "rest_clip"),
+        1.6,
+        changed(0.42 * duration_s),
+    )
+
+
+def segments(duration_s: float) -> tuple[Segment, ...]:
+    """What :func:`voice_track` holds, as kinds of sound; a breath after the moan."""
+    edges = [0.0, 0.2, 0.3, 0.42, 0.48, 0.5, 1.0]
+    kinds = ["silence", "speech", "silence", "nonverbal", "breath", "silence"]
+    return tuple(Segment(a * duration_s, b * duration_s, k) for a, b, k in zip(edges, edges[1:], kinds, strict=False))
+
+
 def make_report(
     duration_s: float = 28.0,
     *,
@@ -212,7 +262,8 @@ def make_report(
             6.1 if fused else None,
             float(pspi[k]),
             {name: float(face.column(name)[k]) for name in (*UNITS, "AU43")},
-            {"f0_hz": 219.5 if k == first else None, "loudness_db": -19.25},
+            {"f0_hz": 219.5 if k == first else None, "hnr_db": 9.25},
+            None if heard is None else changed(0.42 * duration_s) if k == first else NOT_ENOUGH,
         )
         for k in (first, second)
     )
@@ -255,6 +306,8 @@ def make_report(
         ),
         windows=windows(face, heard, duration_s),
         peaks=peaks,
+        voice=voice_evidence(duration_s) if voice else None,
+        segments=segments(duration_s) if voice else (),
         tracks={"face": face} | ({"voice": heard} if heard is not None else {}),
         pictures=tuple(PeakPicture(peak.time_s, points, jpeg) for peak in peaks),
         mesh_triangles=triangles,
@@ -314,7 +367,9 @@ def make_still() -> Report:
         quality=Quality(1.0, 0.0, None, None, {}),
         clip=replace(report.clip, pspi=PspiSummary(pspi, pspi - 1, pspi + 1, pspi, pspi, 0.0, 1.0, 0.0)),
         windows=(),
-        peaks=(replace(report.peaks[0], time_s=0.0, voice={}),),
+        peaks=(replace(report.peaks[0], time_s=0.0, voice={}, voice_change=None),),
+        voice=None,
+        segments=(),
         pictures=(replace(report.pictures[0], time_s=0.0),),
         tracks={"face": one},
     )

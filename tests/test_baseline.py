@@ -99,6 +99,8 @@ def test_other_files_are_refused_with_a_remedy(tmp_path: Path, content: str | No
         (lambda content: content["face"].pop(SHAPE), f"does not hold the measures .*{SHAPE}"),
         (lambda content: content.update(mood="good"), "does not hold the measures .*mood"),
         (lambda content: content["face"].update(yaw_deg=float("inf")), "not finite"),
+        (lambda content: content["voice"].update(f0_hz=float("nan")), "not finite"),
+        (lambda content: content.update(voice=[118.0]), "does not hold the measures"),
         (lambda content: content.update(face_shape_sha256="ab" * 32), r"another basis of face shapes \(abababababab"),
     ],
 )

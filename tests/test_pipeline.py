@@ -10,11 +10,13 @@ import clips
 import cv2
 import numpy as np
 import pytest
+from scipy import signal
 
 from painsense import action_units, doctor, media, providers
 from painsense.errors import BaselineError, MediaError, ProviderError
-from painsense.pipeline import RUN_IN_S, Analyzer, Settings, _segments, analyze
+from painsense.pipeline import RUN_IN_S, Analyzer, Settings, _segments, analyze, assemble
 from painsense.report import Report
+from training.simulate import voice as simulated
 
 FACE = Settings(modalities=("face",))
 
@@ -233,6 +235,106 @@ def test_a_rest_clip_without_a_face_is_refused(shared_data: Path) -> None:
             shared_data / "clips" / "baseline.mp4",
             dataclasses.replace(FACE, baseline=shared_data / "clips" / "no_face.mp4"),
         )
+
+
+# ---- the voice against the voice at rest
+
+
+def test_the_moan_of_the_sample_is_higher_than_its_speech(sample: Report) -> None:
+    assert sample.voice is not None
+    assert (sample.voice.compared_with, sample.voice.automatic_gain) == ("recording", None)
+    pitch = sample.voice.strongest.changes[0]
+    assert pitch.measure == "f0_semitone"
+    assert 5 < pitch.change < 9
+    assert 11.5 < pitch.start_s < pitch.end_s < 14.5
+    assert "semitones higher than in the calmest voice of this recording" in pitch.text
+    strongest = max(sample.peaks, key=lambda peak: peak.pspi)
+    assert strongest.voice_change is not None and strongest.voice_change.state == "changed"
+    smile = max(sample.peaks, key=lambda peak: peak.action_units["AU12"])
+    assert smile.voice_change is not None and smile.voice_change.state == "not_enough_voice"
+    assert set(strongest.voice) == {"f0_hz", "hnr_db"}, "no level, which depends on the microphone"
+
+
+def test_the_kinds_of_sound_of_the_sample(sample: Report) -> None:
+    def kind(at_s: float) -> str:
+        return next(segment.kind for segment in sample.segments if segment.start_s <= at_s < segment.end_s)
+
+    assert [kind(at_s) for at_s in (2.0, 6.0, 8.0, 10.0, 12.8, 16.0)] == [
+        "silence",
+        "speech",
+        "speech",
+        "silence",
+        "nonverbal",
+        "silence",
+    ]
+    assert not sample.tracks["voice"].has_reason("lips_still").any(), "the person speaks"
+    assert sample.voice is not None and sample.voice.strongest.changes[0].sound == "nonverbal"
+    assert sample.segments[0].start_s == pytest.approx(sample.tracks["voice"].time_s[0] - 0.005)
+
+
+def test_speech_beside_still_lips_is_another_persons(sample: Report, sample_clip: Path) -> None:
+    """The sample's speech laid under the still face at its beginning."""
+    with Analyzer() as analyzer:
+        raw, voice = analyzer._tracks(media.open_media(sample_clip), None)
+    assert raw is not None and voice is not None
+    moved = dataclasses.replace(voice, time_s=voice.time_s - 5.0)  # speech from 0.2 s to 3.7 s
+    report = assemble(sample.media, sample.software, ("face", "voice"), raw, moved, None, sample.baseline, [])
+    flagged = report.tracks["voice"].has_reason("lips_still")
+    assert flagged.mean() > 0.05
+    assert report.tracks["voice"].valid[flagged].any(), "a remark, not a failure"
+    assert any("lips are still: perhaps another person" in warning for warning in report.quality.warnings)
+    assert report.quality.reasons_s["lips_still"] > 1
+    assert not report.tracks["face"].has_reason("speaking")[raw.time_s < 3.5].any()
+
+
+def spoken(path: Path, f0_hz: float, seed: int = 3) -> Path:
+    """A recording of four seconds with three of a vowel."""
+    rng = np.random.default_rng(seed)
+    who = dataclasses.replace(simulated.speaker(np.random.default_rng(1), "man"), f0_hz=f0_hz)
+    scene = simulated.scene(4, [(0.5, simulated.vowel(3, rng, speaker=who))])
+    y = simulated.microphone(scene, rng, snr_db=35).y
+    return clips.make_sound(path, signal.resample_poly(y, 3, 1)[None], "pcm_s16le")
+
+
+def test_sound_alone_is_compared_with_a_rest_recording(tmp_path: Path) -> None:
+    rest, cry = spoken(tmp_path / "rest.wav", 120), spoken(tmp_path / "cry.wav", 190)
+    report = analyze(cry, Settings(modalities=("voice",), baseline=rest))
+    assert report.voice is not None
+    assert (report.voice.compared_with, report.voice.source) == ("rest_clip", "rest.wav")
+    changes = {change.measure: change for change in report.voice.strongest.changes}
+    assert changes["f0_semitone"].change == pytest.approx(12 * np.log2(190 / 120), abs=0.3)
+    assert report.voice.f0_hz is not None and report.voice.f0_hz.median == pytest.approx(120, rel=0.02)
+    same = analyze(spoken(tmp_path / "same.wav", 120, seed=4), Settings(modalities=("voice",), baseline=rest)).voice
+    assert same is not None and same.strongest.state == "no_clear_change"
+
+
+def test_a_saved_baseline_keeps_the_voice(sample_clip: Path, sample: Report, tmp_path: Path) -> None:
+    with Analyzer() as analyzer:
+        neutral = analyzer.make_baseline(sample_clip)
+    neutral.save(tmp_path / "person.json")
+    assert neutral.voice["voiced_s"] == pytest.approx(sample.quality.voiced_s, abs=0.2)
+    saved = Settings(modalities=("voice",), baseline=tmp_path / "person.json")
+    heard = analyze(sample_clip, saved).voice
+    assert heard is not None
+    assert (heard.compared_with, heard.source) == ("saved", "episode.mp4")
+    assert heard.f0_hz is not None and heard.f0_hz.median == pytest.approx(neutral.voice["f0_hz"], rel=1e-3)
+    assert heard.rest_voiced_s == neutral.voice["voiced_s"]
+
+
+def test_a_silent_rest_clip_is_said(shared_data: Path) -> None:
+    rest = shared_data / "clips" / "single_face.mp4"
+    clip = shared_data / "clips" / "swiz3n.mpg"
+    report = analyze(clip, Settings(modalities=("voice",), baseline=rest))
+    assert report.voice is not None
+    assert report.voice.compared_with == "none"
+    assert "the rest clip holds 0.0 s of usable voice, at least 1 s is needed" in report.voice.why
+
+
+def test_without_sound_nothing_is_said_of_the_voice(shared_data: Path) -> None:
+    report = analyze(shared_data / "clips" / "swiz3n.mpg", FACE)
+    assert report.voice is None
+    assert report.segments == ()
+    assert {peak.voice_change for peak in report.peaks} <= {None}
 
 
 # ---- wrong use

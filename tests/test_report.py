@@ -86,11 +86,15 @@ def test_schema_is_a_schema_and_describes_every_key() -> None:
             yield from undescribed(value, f"{path}.{key}")
             yield from undescribed(value.get("items", {}), f"{path}.{key}[]")
 
-    assert list(undescribed(schema(), "")) == []
+    for part in (schema(), *schema()["$defs"].values()):
+        assert list(undescribed(part, "")) == []
 
 
 def test_schema_and_dataclasses_name_the_same_keys_in_the_same_order(report: Report) -> None:
     def keys(part: Any) -> Any:
+        for one in (part, *part.get("anyOf", ())):
+            if "$ref" in one:
+                part = schema()["$defs"][one["$ref"].rpartition("/")[2]]
         if "properties" in part:
             return {key: keys(value) for key, value in part["properties"].items()}
         return keys(part["items"]) if "properties" in part.get("items", {}) else None
@@ -203,7 +207,7 @@ def test_frames_csv_takes_the_voice_nearest_in_time(report: Report) -> None:
     rows = table(frames_csv(report))
     for row in rows[:: len(rows) // 40]:
         k = int(np.argmin(np.abs(voice.time_s - float(row["time_s"]))))
-        assert row["loudness_db"] == ("" if np.isnan(voice.values[k, 1]) else f"{voice.values[k, 1]:.2f}")
+        assert row["level_dbfs"] == ("" if np.isnan(voice.values[k, 2]) else f"{voice.values[k, 2]:.2f}")
         assert row["voice_reasons"] == voice.reason_text(k)
 
 
@@ -241,7 +245,7 @@ def test_without_a_face_the_rows_are_the_voice() -> None:
     spoken = make_voice_only()
     rows = table(frames_csv(spoken))
     assert len(rows) == len(spoken.tracks["voice"])
-    assert list(rows[0]) == ["time_s", "f0_hz", "loudness_db", "periodicity", "voice_valid", "voice_reasons"]
+    assert list(rows[0]) == ["time_s", *spoken.tracks["voice"].names, "voice_valid", "voice_reasons"]
     assert rows[1]["time_s"] == "0.010000"
 
 
@@ -271,7 +275,7 @@ def test_dictionary_explains_every_column_and_code(report: Report) -> None:
     au4 = next(row for row in rows if row["name"] == "AU4")
     assert (au4["unit"], au4["range"], au4["source"]) == ("0-5", "0 to 5", "Ekman & Friesen 1978")
     ranges = {row["name"]: row["range"] for row in rows}
-    assert (ranges["face_px"], ranges["loudness_db"], ranges["face_valid"]) == ("0 or more", "up to 0", "true, false")
+    assert (ranges["face_px"], ranges["level_dbfs"], ranges["face_valid"]) == ("0 or more", "up to 0", "true, false")
     codes = {row["name"]: row["range"] for row in rows if row["file"] == "reason code"}
     assert set(codes) == {reason.code for reason in (*FACE_REASONS, *VOICE_REASONS)}
     assert (codes["turned_away"], codes["blink"]) == ("value unusable", "remark beside a usable value")
@@ -516,11 +520,12 @@ def test_every_reason_code_of_the_face_and_the_voice_has_words() -> None:
 
 
 def test_the_guide_states_the_limits_and_every_reason_code() -> None:
-    from painsense import face, verdict
+    from painsense import face, verdict, voice_rest
 
     guide = (Path(__file__).resolve().parent.parent / "docs" / "report.md").read_text("utf-8")
     stated = {name: float(value) for name, value in re.findall(r"^\| `(\w+)` \| ([\d.]+) \|", guide, re.M)}
-    assert stated == dataclasses.asdict(verdict.EVIDENCE) | dataclasses.asdict(face.GATES)
+    limits = (verdict.EVIDENCE, face.GATES, voice_rest.LIMITS)
+    assert stated == {name: value for part in limits for name, value in dataclasses.asdict(part).items()}
     codes = guide[guide.index("## Reason codes") : guide.index("## JSON")]
     assert set(re.findall(r"`(\w+)`", codes)) == set(words.REASONS)
 

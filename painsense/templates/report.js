@@ -58,6 +58,7 @@
       else {
         const share = voice.voiced[k];
         rows.push(["Voice", share >= 50 ? "voiced" : share > 0 ? "partly voiced" : "no voice", false]);
+        if (voice.kinds) rows.push(["Sound", voice.kinds[voice.kind[k]], false]);
         for (const shown of voice.shown) {
           if (shown.values[k] !== null) rows.push([shown.label, `${number(shown.values[k])} ${shown.unit}`, false]);
         }
