@@ -6,6 +6,7 @@ VENV := .venv
 REFERENCE := .venv-mediapipe
 CLIP ?= samples/episode.mp4
 ARGS ?=
+EVERYTHING := .[dev,train]# a comma would end the argument of a call
 
 # The same versions everywhere, in builds too.
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
@@ -65,7 +66,7 @@ $(VENV)/.core: $(VENV)/.made pyproject.toml constraints.txt
 	$(call install,.)
 
 $(VENV)/.dev: $(VENV)/.made pyproject.toml constraints.txt
-	$(call install,'.[dev,train]')
+	$(call install,'$(EVERYTHING)')
 	@touch $(@D)/.core
 
 # mediapipe brings opencv-contrib-python, which needs libGL and owns the same folder cv2: the headless build goes on top.
