@@ -127,7 +127,8 @@ def test_clip_summary(sample: Report) -> None:
     assert sample.clip.pspi.mean_low <= sample.clip.pspi.mean <= sample.clip.pspi.mean_high
     assert sample.baseline.kind == "auto"
     assert [window.start_s for window in sample.windows[:3]] == [0.0, 0.5, 1.0]
-    assert {model.name for model in sample.software.models} == {"face_landmarker", "face_shape", "action_units"}
+    networks = {"face_landmarker", "face_shape", "action_units", "voice_segments"}
+    assert {model.name for model in sample.software.models} == networks
 
 
 def test_pictures_that_cannot_be_decoded_are_counted(sample_clip: Path, tmp_path: Path) -> None:
