@@ -1,0 +1,222 @@
+"""calibrate: how far the 90% interval must reach, from people the network did not learn from.
+
+Split-conformal prediction (Vovk et al. 2005) by person. Windows of one person resemble each other, so people are what
+is exchanged: each gives one window, drawn by chance, the quantile is that of so many people, and the mean over many
+such draws is taken (Dunn, Wasserman & Ramdas 2023, "Distribution-free prediction sets for two-layer hierarchical
+models", doi:10.1080/01621459.2022.2060112). What is calibrated is the error in standard deviations of the network's own
+distribution, for each way of being seen: both, face alone, voice alone; it may reach further up than down.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from painsense.fusion import LEVELS
+from painsense.output import write_together
+from painsense.tracks import BoolArray, FloatArray, TimeArray
+from training.errors import TrainingError
+from training.fusion import record
+from training.fusion.network import CASES
+from training.fusion.record import Clip
+
+IntArray = npt.NDArray[np.int64]
+COVERAGE = 0.9
+DRAWS = 2000
+LEAST_SIDE = 0.25  # of the wider side: a network that is never too high with some people may be so with others
+NOWHERE = 1e3  # standard deviations: with so few people the interval is the whole scale
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What networks said of windows of people they had not learned from. First axis of 3: both, face, voice alone.
+
+    Attributes
+    ----------
+    head : the kind of label and its scale
+    clips, clip : the recordings, and each window's place among them
+    start_s, end_s : ndarray [shape=(n,)]
+    fold : name of the split each window was judged in, ndarray [shape=(n,)]
+    truth : ndarray [shape=(n,), 0-10 of the scale], NaN where nothing was said
+    score, sd, low, high : ndarray [shape=(3, n)], NaN without evidence
+    levels : ndarray [shape=(n, 11)], as seen by both
+    weights : ndarray [shape=(n, 2)], of face and voice
+    pspi, truth_pspi, rule_pspi : ndarray [shape=(n,), 0-16]: the network's, the label's, and the face track's own
+    constant : ndarray [shape=(n,)], mean of the labels its network learned from: what a network must beat
+    classes, shown : what was shown, by place in ``classes``; -1 not known
+    """
+
+    head: str
+    clips: tuple[Clip, ...]
+    clip: IntArray
+    start_s: TimeArray
+    end_s: TimeArray
+    fold: npt.NDArray[np.str_]
+    truth: FloatArray
+    score: FloatArray
+    sd: FloatArray
+    low: FloatArray
+    high: FloatArray
+    levels: FloatArray
+    weights: FloatArray
+    pspi: FloatArray
+    truth_pspi: FloatArray
+    rule_pspi: FloatArray
+    constant: FloatArray
+    classes: tuple[str, ...]
+    shown: IntArray
+
+    def __len__(self) -> int:
+        return len(self.clip)
+
+    @property
+    def subject(self) -> npt.NDArray[np.str_]:
+        """Pseudonym of each window's person."""
+        return np.array([clip.subject for clip in self.clips])[self.clip]
+
+    def save(self, path: Path) -> None:
+        """Write as .npz, whole or not at all; no path of any recording is in it."""
+        said = {
+            "head": self.head,
+            "classes": self.classes,
+            "clips": [record.to_dict(clip) for clip in self.clips],
+        }
+        arrays = {"said": np.frombuffer(json.dumps(said, allow_nan=False).encode(), np.uint8)}
+        arrays |= {name: getattr(self, name) for name in _ARRAYS}
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, allow_pickle=False, **arrays)
+        write_together(path.parent, {path.name: [buffer.getvalue()]})
+
+    @classmethod
+    def load(cls, path: Path) -> Predictions:
+        """What :meth:`save` wrote; TrainingError when it is something else."""
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                said = json.loads(stored["said"].tobytes())
+                arrays = {name: stored[name] for name in _ARRAYS}
+            clips = tuple(record.from_dict(each) for each in said["clips"])
+            return cls(head=said["head"], classes=tuple(said["classes"]), clips=clips, **arrays)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise TrainingError.at(
+                path, f"predictions of a training run were expected ({error})", "run training.fusion.train first"
+            ) from error
+
+    def with_reach(self, reach: FloatArray, rows: BoolArray | None = None) -> Predictions:
+        """The same with the intervals that a calibration gives; only of some windows where ``rows`` says so."""
+        low, high = ends(self.score, self.sd, reach)
+        if rows is not None:
+            low, high = np.where(rows, low, self.low), np.where(rows, high, self.high)
+        return replace(self, low=low, high=high)
+
+
+_ARRAYS = tuple(f.name for f in fields(Predictions) if f.name not in ("head", "clips", "classes"))
+#: axis of the windows in each array
+_AXIS = dict.fromkeys(("score", "sd", "low", "high"), 1)
+
+
+def join(parts: Sequence[Predictions]) -> Predictions:
+    """The predictions of several folds as one, all about the same recordings."""
+    first = parts[0]
+    if any((part.head, part.clips, part.classes) != (first.head, first.clips, first.classes) for part in parts):
+        raise TrainingError("predictions: folds of one run were expected, others came; train into a new folder")
+    arrays = {name: np.concatenate([getattr(p, name) for p in parts], axis=_AXIS.get(name, 0)) for name in _ARRAYS}
+    return Predictions(head=first.head, clips=first.clips, classes=first.classes, **arrays)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What was found.
+
+    Attributes
+    ----------
+    reach : ndarray [shape=(3, 2)], standard deviations below and above the score, for both, face, voice alone
+    people, windows : it rests on
+    coverage : share of those windows whose interval holds the truth, people counted alike, for each case; NaN without
+    """
+
+    reach: FloatArray
+    people: int
+    windows: int
+    coverage: tuple[float, float, float]
+
+
+def calibrate(predictions: Predictions, rows: BoolArray | None = None, coverage: float = COVERAGE) -> Calibration:
+    """The reach of the interval from people who were not learned from.
+
+    With fewer people than a level needs (9 for 90%) nothing can be promised: the interval is the whole scale then.
+    """
+    use = np.isfinite(predictions.truth) if rows is None else rows & np.isfinite(predictions.truth)
+    subject = predictions.subject
+    reach = np.full((len(CASES), 2), NOWHERE, np.float32)
+    covered = [math.nan] * len(CASES)
+    for case in range(len(CASES)):
+        known = use & np.isfinite(predictions.score[case])
+        if not known.any():
+            continue
+        score, sd = predictions.score[case, known], predictions.sd[case, known]
+        truth = predictions.truth[known]
+        below, above = (score - truth) / sd, (truth - score) / sd
+        vote = one_vote_each(subject[known])
+        shape = np.array([weighted_quantile(miss, vote, (1 + coverage) / 2) for miss in (below, above)])
+        shape = np.maximum(shape, max(LEAST_SIDE * shape.max(), 1e-3))
+        reach[case] = shape * quantile(np.maximum(below / shape[0], above / shape[1]), subject[known], coverage)
+        low, high = ends(score, sd, reach[case])
+        covered[case] = float((vote * ((low <= truth) & (truth <= high))).sum())
+    return Calibration(reach, len(np.unique(subject[use])), int(use.sum()), (covered[0], covered[1], covered[2]))
+
+
+def across(predictions: Predictions) -> Predictions:
+    """Intervals for each person from everybody else's errors (as the jackknife+, Barber et al. 2021, has it)."""
+    subject = predictions.subject
+    for person in np.unique(subject):
+        own = subject == person
+        predictions = predictions.with_reach(calibrate(predictions, ~own).reach, own)
+    return predictions
+
+
+def ends(score: FloatArray, sd: FloatArray, reach: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """The interval, ndarray [shape=(..., n), 0-10] each; ``reach`` [shape=(..., 2)] as :class:`Calibration` has it."""
+    below, above = np.asarray(reach)[..., 0, None], np.asarray(reach)[..., 1, None]
+    low, high = score - below * sd, score + above * sd
+    return (
+        np.clip(low, 0, LEVELS - 1).reshape(score.shape).astype(np.float32),
+        np.clip(high, 0, LEVELS - 1).reshape(score.shape).astype(np.float32),
+    )
+
+
+def one_vote_each(subject: npt.NDArray[np.str_]) -> npt.NDArray[np.float64]:
+    """Weights of windows [shape=(n,)] that add up to 1, and to the same for each person."""
+    _, place, count = np.unique(subject, return_inverse=True, return_counts=True)
+    return np.asarray(1.0 / (count[place] * len(count)))
+
+
+def weighted_quantile(values: npt.NDArray[np.floating], weight: npt.NDArray[np.float64], level: float) -> float:
+    """The least value that holds ``level`` of the weight."""
+    order = np.argsort(values, kind="stable")
+    place = int(np.searchsorted(np.cumsum(weight[order]), level - 1e-12))
+    return float(values[order[min(place, len(order) - 1)]])
+
+
+def quantile(miss: npt.NDArray[np.floating], subject: npt.NDArray[np.str_], level: float) -> float:
+    """The error that ``level`` of new people's windows stay below: one window of each person, the mean over draws.
+
+    Of m people and one more, ``level`` of m + 1 must lie within, in between two of them by interpolation;
+    :data:`NOWHERE` where m is too small for that.
+    """
+    order = np.argsort(subject, kind="stable")
+    _, first, count = np.unique(subject[order], return_index=True, return_counts=True)
+    place = level * (len(count) + 1) - 1
+    if place > len(count) - 1 + 1e-9:
+        return NOWHERE
+    chosen = np.random.default_rng(0).random((DRAWS, len(count)))
+    each = np.sort(miss[order][first + (chosen * count).astype(np.int64)], axis=1)
+    below = int(min(place, len(count) - 2))
+    share = place - below
+    return float(((1 - share) * each[:, below] + share * each[:, below + 1]).mean())
