@@ -1,0 +1,186 @@
+"""measure: one clip -> what painsense says of it. The clinic's code is the training code.
+
+A whole file goes through :class:`painsense.Analyzer` as in the clinic. A part of a file, a part of the picture, an
+image sequence, or picture and sound in two files go through the same steps one by one, on a clock that starts with
+the part.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from functools import cache
+from itertools import islice
+
+import cv2
+import numpy as np
+
+from painsense import Analyzer, Settings, face, media
+from painsense import baseline as neutrals
+from painsense.follow import Follower, collect
+from painsense.landmarks import Image, thread_networks
+from painsense.media import Media
+from painsense.pipeline import MAX_SIDE_PX, MODALITIES, RUN_IN_S, assemble
+from painsense.report import BaselineStamp, MediaSummary, Report
+from painsense.tracks import Track, sample_period_s
+from painsense.voice import VoiceStream
+from training.errors import TrainingError
+from training.fusion.cache import Measured
+from training.fusion.record import Clip
+
+ALL = (0.0, 0.0, 1.0, 1.0)
+_PIECE = 500  # frames measured at a time, so that the landmarks of an hour are never in memory together
+
+
+def measure(clip: Clip, baseline: str = "auto") -> Measured:
+    """Face, voice and kinds of sound of a clip.
+
+    Parameters
+    ----------
+    clip : with its files
+    baseline : "auto": beside a neutral found in the clip itself; "none": beside the average face
+
+    Raises
+    ------
+    PainsenseError : the clip cannot be read, or holds neither picture nor sound where it should
+    """
+    whole = math.isnan(clip.start_s) and math.isnan(clip.end_s) and clip.crop == ALL
+    analyzer = _analyzer(baseline, bool(clip.video or clip.frames))
+    if whole and not clip.frames and (clip.video is None or clip.audio is None):
+        file = clip.video or clip.audio
+        if file is None:
+            raise TrainingError(f"{clip.id}: a video, pictures or sound were expected, the clip has none")
+        report = analyzer.analyze(file)
+    else:
+        report = _in_steps(clip, analyzer, baseline)
+    tracks = report.tracks
+    return Measured(tracks.get("face"), tracks.get("voice"), report.segments, report.baseline.kind != "none")
+
+
+@cache
+def _analyzer(baseline: str, picture: bool) -> Analyzer:
+    """One for all clips of this process, with one thread: clips are what is shared out."""
+    modalities = MODALITIES if picture else ("voice",)
+    return Analyzer(Settings(baseline=baseline, modalities=modalities, workers=1))
+
+
+def _in_steps(clip: Clip, analyzer: Analyzer, baseline: str) -> Report:
+    """What :meth:`painsense.Analyzer.analyze` does, for a clip that is not just a file."""
+    seen = media.open_media(clip.video) if clip.video else None
+    heard = media.open_media(clip.audio) if clip.audio else seen
+    if clip.audio and heard is not None and heard.audio is None:
+        raise TrainingError(f"{clip.audio.name}: sound was expected, the file has none; look at what the clip names")
+    raw = None
+    if clip.frames or (seen is not None and seen.video is not None):
+        raw = _face(_pictures(clip) if seen is None else _frames(clip, seen))
+    voice = _voice(clip, heard, seen) if heard is not None and heard.audio is not None else None
+    if not any(track is not None and len(track) for track in (raw, voice)):
+        raise TrainingError(
+            f"{clip.id}: picture or sound between {_start(clip):g} and {_end(clip):g} s was expected, there is none; "
+            "correct start_s and end_s"
+        )
+    raw = raw if raw is not None and len(raw) else None
+    voice = voice if voice is not None and len(voice) else None
+    neutral = neutrals.from_clip(raw, clip.id) if raw is not None and len(raw) > 1 and baseline == "auto" else None
+    stamp = BaselineStamp("auto", clip.id, None, neutral.frames) if neutral else BaselineStamp("none", "")
+    return assemble(_summary(clip, raw, voice), analyzer.software(), MODALITIES, raw, voice, neutral, stamp, [])
+
+
+def _start(clip: Clip) -> float:
+    return 0.0 if math.isnan(clip.start_s) else clip.start_s
+
+
+def _end(clip: Clip) -> float:
+    return math.inf if math.isnan(clip.end_s) else clip.end_s
+
+
+def _face(frames: Iterator[tuple[float, Image]]) -> Track | None:
+    """The raw face track; None when there is no picture. Frames before 0 s let the follower settle."""
+    networks = thread_networks()
+    engine = Follower(networks)
+    steps = (engine.step(image, time_s) for time_s, image in frames)
+    meant = (one for one in steps if one.time_s >= 0)
+    pieces: list[Track] = []
+    while piece := list(islice(meant, _PIECE)):
+        pieces.append(face.measure(collect(piece), networks.canonical))
+    if not pieces:
+        return None
+    raw = face.join(pieces)
+    bits = raw.reason_bits.copy()
+    bits[face.jumps(raw)] |= face.BIT["target_jump"]
+    return Track(raw.modality, raw.columns, raw.reasons, raw.time_s, raw.values, bits)
+
+
+def _frames(clip: Clip, seen: Media) -> Iterator[tuple[float, Image]]:
+    """The frames of a part of a video, with times from the start of the part; those of the run-in are below 0."""
+    left, top, right, bottom = clip.crop
+    side_px = round(MAX_SIDE_PX / max(right - left, bottom - top))
+    start = _start(clip)
+    for time_s, image in media.read_frames(seen, start - RUN_IN_S, _end(clip), max_side_px=side_px):
+        yield round(time_s - start, 9), _cropped(image, clip)
+
+
+def _pictures(clip: Clip) -> Iterator[tuple[float, Image]]:
+    """The pictures of an image sequence, the same way: picture k is shown at k / fps."""
+    start = _start(clip)
+    for number, path in enumerate(clip.frames):
+        time_s = number / clip.fps if number else 0.0
+        if not start - RUN_IN_S <= time_s < _end(clip):
+            continue
+        stored = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR) if path.stat().st_size else None
+        if stored is None:
+            raise TrainingError(f"{path.name}: a picture was expected, it cannot be decoded; unpack it anew")
+        image = _cropped(np.asarray(cv2.cvtColor(stored, cv2.COLOR_BGR2RGB), np.uint8), clip)
+        shrink = MAX_SIDE_PX / max(image.shape[:2])
+        if shrink < 1:
+            image = np.asarray(cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA), np.uint8)
+        yield round(time_s - start, 9), image
+
+
+def _cropped(image: Image, clip: Clip) -> Image:
+    """The part of the picture that is meant, at least one pixel of it."""
+    if clip.crop == ALL:
+        return image
+    left, top, right, bottom = clip.crop
+    height, width = image.shape[:2]
+    x, y = min(round(left * width), width - 1), min(round(top * height), height - 1)
+    part = image[y : max(y + 1, round(bottom * height)), x : max(x + 1, round(right * width))]
+    return np.ascontiguousarray(part)
+
+
+def _voice(clip: Clip, heard: Media, seen: Media | None) -> Track:
+    """The voice track of a part, with times from its start. Sound of its own file starts with the picture."""
+    start, end = _start(clip), _end(clip)
+    later_s = 0.0
+    if heard is not seen and heard.audio is not None and seen is not None and seen.video is not None:
+        later_s = seen.video.start_s - heard.audio.start_s
+    stream = VoiceStream()
+    for at_s, samples in media.read_audio(heard):
+        begins_s = at_s + later_s
+        first = max(0, math.ceil((start - begins_s) * media.SAMPLE_RATE_HZ - 1e-6))
+        last = len(samples)
+        if end < math.inf:
+            last = min(last, math.ceil((end - begins_s) * media.SAMPLE_RATE_HZ - 1e-6))
+        if first < last:
+            stream.push(begins_s + first / media.SAMPLE_RATE_HZ - start, samples[first:last])
+    return stream.finish()
+
+
+def _summary(clip: Clip, raw: Track | None, voice: Track | None) -> MediaSummary:
+    """What was read, as far as the tracks say it; no name of a file."""
+    ends = [float(t.time_s[-1]) + sample_period_s(t.time_s) / 2 for t in (raw, voice) if t is not None]
+    period_s = sample_period_s(raw.time_s) if raw is not None else 0.0
+    return MediaSummary(
+        file=clip.id,
+        sha256=None,
+        duration_s=max(ends),
+        frames=len(raw) if raw is not None else 0,
+        fps=1 / period_s if period_s else None,
+        width=None,
+        height=None,
+        rotation_deg=0,
+        has_audio=voice is not None,
+        audio_start_s=float(voice.time_s[0]) if voice is not None else None,
+        audio_only=raw is None,
+        still=raw is not None and len(raw) == 1,
+    )
