@@ -7,7 +7,7 @@ come from drawing people, not faces (:func:`bootstrap`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -141,6 +141,110 @@ def bootstrap(
     return float(low), float(high)
 
 
+def qwk(truth: IntArray, guess: IntArray, levels: int) -> float:
+    """Kappa with quadratic weights between whole levels 0 to ``levels`` - 1 (Cohen 1968, doi:10.1037/h0026256).
+
+    1 where all agree, 0 where they agree as by chance. NaN where both always say the same one level.
+    """
+    from sklearn.metrics import cohen_kappa_score
+
+    truth, guess = _whole(truth, guess, levels=levels)
+    if not len(truth) or (truth == truth[0]).all() & (guess == truth[0]).all():
+        return float("nan")
+    return float(cohen_kappa_score(truth, guess, labels=np.arange(levels), weights="quadratic"))
+
+
+def uar(truth: IntArray, guess: IntArray) -> float:
+    """Mean recall of the levels that occur in the truth (Schuller et al. 2009, doi:10.21437/Interspeech.2009-103)."""
+    from sklearn.metrics import recall_score
+
+    truth, guess = _whole(truth, guess)
+    if not len(truth):
+        return float("nan")
+    return float(recall_score(truth, guess, labels=np.unique(truth), average="macro", zero_division=0.0))
+
+
+def macro_mae(truth: FloatArray, guess: FloatArray, level: IntArray) -> float:
+    """Mean over the levels that occur of the mean absolute error in each (Baccianella, Esuli & Sebastiani 2009).
+
+    doi:10.1109/ISDA.2009.230. Most moments show no pain: the plain error says little about the others.
+    """
+    truth, guess = _checked(truth, guess)
+    if not len(truth):
+        return float("nan")
+    _, place = np.unique(level, return_inverse=True)
+    return float((np.bincount(place, np.abs(guess - truth)) / np.bincount(place)).mean())
+
+
+def average_precision(positive: BoolArray, score: FloatArray) -> float:
+    """Area under the precision-recall curve, by steps (Davis & Goadrich 2006, doi:10.1145/1143844.1143874).
+
+    Chance gives the share of positive cases, not a half. NaN with one class.
+    """
+    from sklearn.metrics import average_precision_score
+
+    is_positive, score = _checked(positive, score)
+    if not 0 < is_positive.sum() < len(score):
+        return float("nan")
+    return float(average_precision_score(is_positive > 0, score))
+
+
+def bland_altman(truth: FloatArray, guess: FloatArray, person: IntArray) -> dict[str, float]:
+    """Mean difference and 95% limits of agreement with several measurements of each person.
+
+    The true value changes between them, so that the variance of the differences is that between people and that within
+    them, from a one-way analysis of variance (Bland & Altman 2007, section 3, doi:10.1080/10543400701329422).
+
+    Returns
+    -------
+    ``bias``, ``low``, ``high`` in the values' unit, ``sd_between`` and ``sd_within``; NaN with fewer than two people,
+    or nobody measured twice.
+    """
+    truth, guess = _checked(truth, guess)
+    apart = guess - truth
+    names, place, count = np.unique(person, return_inverse=True, return_counts=True)
+    n, m = len(apart), len(names)
+    if m < 2 or n <= m:
+        return dict.fromkeys(("bias", "low", "high", "sd_between", "sd_within"), float("nan"))
+    mean = np.bincount(place, apart) / count
+    within = ((apart - mean[place]) ** 2).sum() / (n - m)
+    of_people = (count * (mean - apart.mean()) ** 2).sum() / (m - 1)
+    size = (n**2 - (count**2).sum()) / ((m - 1) * n)
+    between = max(0.0, float(of_people - within) / size)
+    reach = 1.96 * np.sqrt(between + within)
+    middle = float(apart.mean())
+    return {
+        "bias": middle,
+        "low": float(middle - reach),
+        "high": float(middle + reach),
+        "sd_between": float(np.sqrt(between)),
+        "sd_within": float(np.sqrt(within)),
+    }
+
+
+def bootstrap_all(
+    statistics: Callable[[IntArray], Mapping[str, float]],
+    person: IntArray,
+    draws: int = DRAWS,
+    seed: int = 0,
+    level: float = 0.95,
+) -> dict[str, tuple[float, float]]:
+    """As :func:`bootstrap`, for several statistics of the same draws."""
+    order = np.argsort(person, kind="stable")
+    rows = np.split(order, np.flatnonzero(np.diff(np.asarray(person)[order])) + 1)
+    if len(rows) < 2:
+        return {name: (float("nan"), float("nan")) for name in statistics(order)}
+    rng = np.random.default_rng(seed)
+    drawn = [statistics(np.concatenate([rows[k] for k in rng.integers(0, len(rows), len(rows))])) for _ in range(draws)]
+    result = {}
+    for name in drawn[0]:
+        values = np.array([each[name] for each in drawn])
+        values = values[np.isfinite(values)]
+        ends = np.quantile(values, [(1 - level) / 2, (1 + level) / 2]) if len(values) else (np.nan, np.nan)
+        result[name] = float(ends[0]), float(ends[1])
+    return result
+
+
 def constant(training_truth: FloatArray, n: int) -> FloatArray:
     """The yardstick that looks at nothing: the training mean for every face, ndarray [shape=(n, ...)].
 
@@ -158,6 +262,16 @@ def _checked(*arrays: npt.NDArray[np.generic]) -> tuple[npt.NDArray[np.float64],
     if not all(np.isfinite(array).all() for array in checked):
         raise ValueError("values without NaN were expected; leave out pairs of which one is missing, and count them")
     return checked
+
+
+def _whole(*arrays: IntArray, levels: int | None = None) -> tuple[npt.NDArray[np.int64], ...]:
+    """As whole numbers; ValueError when they are not, or lie outside 0 to ``levels`` - 1."""
+    checked = _checked(*arrays)
+    if any((array != np.rint(array)).any() for array in checked):
+        raise ValueError("whole levels were expected; round them first")
+    if levels is not None and any(len(array) and not 0 <= array.min() <= array.max() < levels for array in checked):
+        raise ValueError(f"levels from 0 to {levels - 1} were expected")
+    return tuple(array.astype(np.int64) for array in checked)
 
 
 def _constant(values: npt.NDArray[np.float64]) -> bool:
