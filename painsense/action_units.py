@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from painsense import assets, baseline, face
 from painsense.baseline import Baseline
-from painsense.errors import ModelError, ProviderError
+from painsense.errors import ModelError
 from painsense.follow import Frames
 from painsense.landmarks import BLENDSHAPES, N_LANDMARKS, thread_networks
 from painsense.spec import ModelSpec
@@ -119,18 +119,7 @@ class Estimator:
         """
         from painsense import providers
 
-        name = providers.check(provider)
-        onnxruntime = providers.runtime()
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1  # the work is a few milliseconds
-        # TF32 would round to three digits what the CPU computes to seven
-        chosen = (name, {"use_tf32": "0"}) if provider == "cuda" else name
-        try:
-            session = onnxruntime.InferenceSession(content, options, providers=[chosen], enable_fallback=0)
-        except Exception as error:  # the runtime raises types of its own, by provider
-            raise ModelError(f"action_units: cannot be loaded ({error}); install painsense again") from error
-        if name not in session.get_providers():  # it quietly goes on with the CPU
-            raise ProviderError(f"{provider}: the action unit network cannot be computed there; use --provider cpu")
+        session = providers.session(content, provider, "action_units", "install painsense again")
         spec = ModelSpec.from_session(session)
         measured = (*face.STANCE, *baseline.MEASURES, *face.shipped_shape().names)
         spec.check(measured, tuple(NAMES), assets.sha256_by_name())

@@ -18,12 +18,12 @@ import numpy as np
 from painsense import assets
 from painsense import windows as grids
 from painsense.action_units import ESTIMATED
-from painsense.errors import ModelError, ProviderError
+from painsense.errors import ModelError
 from painsense.spec import METADATA_KEY, ModelSpec
 from painsense.tracks import BitArray, BoolArray, Column, FloatArray, TimeArray, Track
 from painsense.voice_gain import automatic_gain
 from painsense.voice_rest import LIMITS, Rest, room_noise_dbfs, scaled, usable_voice
-from painsense.voice_segments import KINDS, Segment
+from painsense.voice_segments import KINDS, Segment, kinds_at
 from painsense.windows import Windows
 
 CONTEXT_S = 4.0  # what is seen before the end of a window
@@ -160,8 +160,8 @@ def _own_voice(track: Track, segments: Sequence[Segment], rest: Rest | None) -> 
     others = _reason(track, "lips_still")  # somebody else's voice
     unknown = _reason(track, "no_audio") | others | ~(track.valid | _reason(track, "silent"))
     own = usable_voice(track) & ~others
-    kind = _kinds(track, segments)
-    sounding = track.valid & ~others & (own if kind is None else (kind >= 0) & (kind != KINDS.index("silence")))
+    kind = kinds_at(segments, track.time_s) if segments else None
+    sounding = track.valid & ~others & (own if kind is None else (kind < len(KINDS)) & (kind != KINDS.index("silence")))
 
     def where(mask: BoolArray, values: FloatArray) -> FloatArray:
         return np.asarray(np.where(mask, values, np.nan), np.float32)
@@ -197,16 +197,6 @@ def _reason(track: Track, code: str) -> BoolArray:
     if all(reason.code != code for reason in track.reasons):
         return np.zeros(len(track), bool)
     return track.has_reason(code)
-
-
-def _kinds(track: Track, segments: Sequence[Segment]) -> np.ndarray[Any, np.dtype[np.int64]] | None:
-    """Position in KINDS of the sound at each sample, -1 where nothing was recorded; None when it is not known."""
-    if not segments:
-        return None
-    names = {kind: k for k, kind in enumerate(KINDS)}
-    place = np.searchsorted([segment.start_s for segment in segments], track.time_s, side="right") - 1
-    each = np.array([names.get(segment.kind, -1) for segment in segments], np.int64)
-    return np.where(place >= 0, each[np.maximum(place, 0)], -1)
 
 
 def _reference(
@@ -249,20 +239,7 @@ class Fusion:
         """
         from painsense import providers
 
-        name = providers.check(provider)
-        onnxruntime = providers.runtime()
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1  # the work is a few milliseconds
-        # TF32 would round to three digits what the CPU computes to seven
-        chosen = (name, {"use_tf32": "0"}) if provider == "cuda" else name
-        try:
-            session = onnxruntime.InferenceSession(content, options, providers=[chosen], enable_fallback=0)
-        except Exception as error:  # the runtime raises types of its own, by provider
-            raise ModelError(
-                f"fusion: an ONNX file was expected, and it cannot be loaded ({_first_line(error)}); {_REMEDY}"
-            ) from error
-        if name not in session.get_providers():  # it quietly goes on with the CPU
-            raise ProviderError(f"{provider}: the fusion network cannot be computed there; use --provider cpu")
+        session = providers.session(content, provider, "fusion", _REMEDY)
         return cls(check(session), session)
 
     @property
@@ -361,7 +338,3 @@ def check(session: Any) -> ModelSpec:
             f"came; {_REMEDY}"
         )
     return spec
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -534,10 +534,7 @@ def _square(track: Track, index: int) -> Square:
 
 def _with_still_lips(voice: Track, raw: Track, segments: Sequence[Segment]) -> Track:
     """The voice track with the remark where somebody speaks beside still lips."""
-    names = (*voice_segments.KINDS, voice_segments.NO_AUDIO)
-    place = np.searchsorted([segment.start_s for segment in segments], voice.time_s, side="right") - 1
-    kind = np.array([names.index(segment.kind) for segment in segments], np.int8)[place]
-    still = lips.still(raw, voice, kind).astype(np.uint32)
+    still = lips.still(raw, voice, voice_segments.kinds_at(segments, voice.time_s)).astype(np.uint32)
     bits = voice.reason_bits | still << np.uint32(len(voice.reasons))
     return Track(voice.modality, voice.columns, (*voice.reasons, lips.REASON), voice.time_s, voice.values, bits)
 

@@ -14,7 +14,7 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from painsense.errors import ProviderError
+from painsense.errors import ModelError, ProviderError
 
 #: What --provider takes -> ONNX Runtime's name
 NAMES = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
@@ -71,6 +71,34 @@ def check(provider: str) -> str:
     if answer.tolist() != [3.0, -4.0]:
         raise ProviderError(f"{provider}: doubling 1.5 and -2 gave {answer.tolist()}{_advice(provider)}")
     return NAMES[provider]
+
+
+def session(content: bytes, provider: str, network: str, remedy: str) -> Any:
+    """A network of ONNX on ``provider`` and nowhere else, on one thread: the work is milliseconds.
+
+    ``network`` and ``remedy`` are for the messages: what it is, and what helps when it cannot be loaded.
+
+    Raises
+    ------
+    ModelError : the file cannot be loaded
+    ProviderError : ``provider`` does not work on this machine
+    """
+    # loading the CPU's network is the proof that it works; CUDA wants its libraries loaded first
+    name = NAMES["cpu"] if provider == "cpu" else check(provider)
+    onnxruntime = runtime()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    # TF32 would round to three digits what the CPU computes to seven
+    chosen = (name, {"use_tf32": "0"}) if provider == "cuda" else name
+    try:
+        opened = onnxruntime.InferenceSession(content, options, providers=[chosen], enable_fallback=0)
+    except Exception as error:  # the runtime raises types of its own, by provider
+        raise ModelError(
+            f"{network}: an ONNX file was expected, and it cannot be loaded ({_first_line(error)}); {remedy}"
+        ) from error
+    if name not in opened.get_providers():  # it quietly goes on with the CPU
+        raise ProviderError(f"{provider}: the network {network} cannot be computed there; use --provider cpu")
+    return opened
 
 
 def providers() -> dict[str, str]:

@@ -19,7 +19,7 @@ from painsense.report import Report, VoiceBand, VoiceEvidence
 from painsense.report_timeline import Lane, hatched, numbers, spelled, times
 from painsense.tracks import Column, Track, reason_index
 from painsense.voice_rest import STEP_S, scaled
-from painsense.voice_segments import Segment
+from painsense.voice_segments import KINDS, NO_AUDIO, Segment, kinds_at
 
 ROW, CURVE = 100, 100  # height of a row of the strip and of a curve, in the drawing's own units
 #: Reasons of the voice that are no failure of the recording: nobody made a sound
@@ -178,11 +178,8 @@ def _readings(curves: _Curves, segments: Sequence[Segment]) -> dict[str, Any]:
         "shown": shown,
     }
     if segments:
-        kinds = list(dict.fromkeys(segment.kind for segment in segments))
-        middle = (found.start_s + found.end_s) / 2
-        place = np.searchsorted([segment.start_s for segment in segments], middle, side="right") - 1
-        data["kinds"] = [words.sound(kind) for kind in kinds]
-        data["kind"] = [kinds.index(segments[max(k, 0)].kind) for k in place.tolist()]
+        data["kinds"] = [words.sound(kind) for kind in (*KINDS, NO_AUDIO)]
+        data["kind"] = kinds_at(segments, (found.start_s + found.end_s) / 2).tolist()
     return data
 
 

@@ -33,7 +33,7 @@ from painsense.voice_rest import (
     scaled,
     usable_voice,
 )
-from painsense.voice_segments import Segment
+from painsense.voice_segments import KINDS, NO_AUDIO, Segment, kinds_at
 
 REACH_S = windows.LENGTH_S / 2  # at a peak: so far either way
 CALM_SHARE = 0.25  # of the voice, the calmest, stands for rest where there is no rest clip
@@ -130,8 +130,7 @@ def _spoken(voice: Track, segments: Sequence[Segment], loudness: bool) -> _Spoke
     time_s = voice.time_s[use]
     kind = np.full(len(time_s), "", dtype="<U9")
     if segments:
-        place = np.searchsorted([segment.start_s for segment in segments], time_s, side="right") - 1
-        kind = np.array([segment.kind for segment in segments])[np.maximum(place, 0)]
+        kind = np.array((*KINDS, NO_AUDIO))[kinds_at(segments, time_s)]
     return _Spoken(time_s, {name: scaled(name, voice.column(name)[use]) for name in names}, kind)
 
 

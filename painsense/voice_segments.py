@@ -12,6 +12,7 @@ from __future__ import annotations
 import functools
 import json
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,6 +105,16 @@ def of_track(track: Track) -> tuple[Segment, ...]:
         Segment(round(float(a), 6), round(float(b), 6), names[kind[k]])
         for a, b, k in zip(edges_s[:-1], edges_s[1:], first, strict=True)
     )
+
+
+def kinds_at(segments: Sequence[Segment], time_s: npt.NDArray[np.floating]) -> npt.NDArray[np.int8]:
+    """The kind of sound at each moment, ndarray [shape=(n,), int8], as :func:`kinds` says it of frames.
+
+    segments : at least one, as :func:`of_track` gives them; what lies outside them is taken for the nearest one
+    """
+    names = (*KINDS, NO_AUDIO)
+    place = np.searchsorted([segment.start_s for segment in segments], time_s, side="right") - 1
+    return np.array([names.index(segment.kind) for segment in segments], np.int8)[np.maximum(place, 0)]
 
 
 def kinds(track: Track) -> npt.NDArray[np.int8]:
@@ -267,13 +278,7 @@ def load(content: bytes) -> Any:
     """
     from painsense import providers
 
-    onnxruntime = providers.runtime()
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    try:
-        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # the runtime raises types of its own
-        raise ModelError(f"voice_segments: cannot be loaded ({error}); {_REMEDY}") from error
+    session = providers.session(content, "cpu", "voice_segments", _REMEDY)
     stored = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY, "{}")
     try:
         says = json.loads(stored)

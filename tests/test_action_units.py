@@ -188,7 +188,7 @@ def test_cuda_reaches_the_session(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(providers, "check", lambda provider: providers.NAMES[provider])
     content = make_network(make_spec(), {})
     assert Estimator.load(content).session.get_providers() == ["CPUExecutionProvider"]
-    with pytest.raises(ProviderError, match="cuda: the action unit network cannot be computed there"):
+    with pytest.raises(ProviderError, match="cuda: the network action_units cannot be computed there"):
         Estimator.load(content, "cuda")  # this session went on with the CPU
     assert asked == [["CPUExecutionProvider"], [("CUDAExecutionProvider", {"use_tf32": "0"})]]
 

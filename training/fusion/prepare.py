@@ -35,6 +35,7 @@ from training.datasets.pseudonyms import local_salt
 from training.errors import TrainingError
 from training.fusion import cache
 from training.fusion.cache import Failed
+from training.fusion.cluster import executor
 from training.fusion.record import Clip
 
 BASELINES = ("auto", "none")
@@ -233,7 +234,7 @@ def _outcomes(
     """What becomes of each clip, in the order in which they are done."""
     workers = min(workers or os.cpu_count() or 1, len(clips))
     if cluster:
-        with _dask(cluster) as pool:
+        with executor(cluster) as pool:
             yield from _shared_out(pool, clips, out, made_by)
     elif workers == 1:
         yield from (one(clip, str(out), made_by) for clip in clips)
@@ -293,26 +294,6 @@ def _end_with_parent() -> None:
             os._exit(1)  # files are written aside and renamed: half of one is never seen
 
     threading.Thread(target=watch, name="parent", daemon=True).start()
-
-
-@contextlib.contextmanager
-def _dask(address: str) -> Iterator[Executor]:
-    """A cluster as an executor."""
-    try:
-        import distributed
-    except ImportError as error:
-        raise TrainingError(
-            "--cluster: Dask was expected, and it is not installed; pip install 'painsense[cluster]', or use --workers"
-        ) from error
-    try:
-        client = distributed.Client(address, timeout="20s")
-    except (OSError, ValueError) as error:
-        raise TrainingError(
-            f"--cluster: a Dask scheduler was expected at {address}, and none answers ({error}); start one with "
-            "`dask scheduler`, or use --workers"
-        ) from error
-    with client:
-        yield client.get_executor(pure=False)
 
 
 if __name__ == "__main__":

@@ -38,6 +38,7 @@ from painsense.tracks import FloatArray
 from training.errors import TrainingError
 from training.fusion import calibrate, learn, settings, splits
 from training.fusion.calibrate import Predictions
+from training.fusion.cluster import executor
 from training.fusion.learn import NETWORK, Team
 from training.fusion.network import FusionNetwork
 from training.fusion.record import Clip
@@ -252,25 +253,11 @@ def _side_by_side(out: Path, todo: Sequence[int], workers: int, device: str) -> 
 
 
 def _on_cluster(out: Path, todo: Sequence[int], address: str) -> Iterator[str]:
-    try:
-        import distributed
-    except ImportError as error:
-        raise TrainingError(
-            "--cluster: Dask was expected, and it is not installed; pip install 'painsense[cluster]', or use --workers"
-        ) from error
-    try:
-        client = distributed.Client(address, timeout="20s")
-    except (OSError, ValueError) as error:
-        raise TrainingError(
-            f"--cluster: a Dask scheduler was expected at {address}, and none answers ({error}); start one with "
-            "`dask scheduler`, or use --workers"
-        ) from error
-    with client:
+    with executor(address) as pool:
         # by its full name: as a part of __main__ it would be sent along with all it touches
         job = importlib.import_module("training.fusion.train").fold_alone
-        jobs = [client.submit(job, str(out.resolve()), k, "cpu", pure=False) for k in todo]
-        for done in distributed.as_completed(jobs):
-            yield done.result()
+        for future in as_completed([pool.submit(job, str(out.resolve()), k, "cpu") for k in todo]):
+            yield future.result()
 
 
 def fold_alone(out: str, number: int, device: str) -> str:
