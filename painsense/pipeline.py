@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import math
 import os
 import threading
@@ -30,6 +31,7 @@ from painsense import (
     illustrate,
     lips,
     media,
+    scoring,
     verdict,
     voice_change,
     voice_rest,
@@ -39,6 +41,7 @@ from painsense import (
 from painsense.baseline import Baseline
 from painsense.errors import BaselineError, MediaError, ModelError
 from painsense.follow import Engine, Follower, follow
+from painsense.fusion import Fusion
 from painsense.landmarks import SAME_FACE_SIDES, Image, Square, distance, thread_networks
 from painsense.media import Media, VideoInfo
 from painsense.report import (
@@ -49,10 +52,12 @@ from painsense.report import (
     Peak,
     PeakPicture,
     Report,
+    Score,
     Software,
     VoiceComparison,
     VoiceEvidence,
 )
+from painsense.scoring import Course
 from painsense.tracks import TimeArray, Track
 from painsense.voice_segments import Segment
 
@@ -85,6 +90,7 @@ class Settings:
     provider : "cpu" or "cuda", for the ONNX models
     face_engine : "litert", or "mediapipe" for Google's own runtime (reference)
     face_model : path of ``face_landmarker.task``; None looks for it
+    fusion_model : an ONNX file made by ``export.fusion``; None takes the one that ships with painsense
     include_frames : put pictures of the person beside the peaks of the HTML report
     """
 
@@ -96,6 +102,7 @@ class Settings:
     provider: str = "cpu"
     face_engine: str = "litert"
     face_model: Path | None = None
+    fusion_model: Path | None = None
     include_frames: bool = False
 
     def __post_init__(self) -> None:
@@ -166,12 +173,15 @@ class Analyzer:
         self._weights = tuple(
             weights
             for name, weights in assets.weights().items()
-            if ("voice" if name == "voice_segments" else "face") in settings.modalities
+            if name != "fusion" and ("voice" if name == "voice_segments" else "face") in settings.modalities
         )
+        self._fusion_model = assets.fusion_model(settings.fusion_model)
         if settings.provider != "cpu":  # the CPU always works, and ONNX Runtime takes a while to load
             from painsense import providers
 
             providers.check(settings.provider)
+        if settings.fusion_model is not None:  # a wrong one is wrong for every clip: say so now
+            self.fusion  # noqa: B018
         self._workers = settings.workers or os.cpu_count() or 1
         self._stop = threading.Event()
         self._given: Baseline | None = None  # a rest clip or file given in the settings, read once for all clips
@@ -205,6 +215,7 @@ class Analyzer:
             stamp,
             [*clip.warnings, *self._undecoded(clip, raw), *doubts],
             self._voice_at_rest(voice, neutral),
+            self.fusion,
         )
         pictures = self._pictures(clip, raw, report.peaks)
         triangles = thread_networks(self.settings.face_model).canonical.triangles if pictures else None
@@ -228,6 +239,11 @@ class Analyzer:
 
         return Live(self)
 
+    @functools.cached_property
+    def fusion(self) -> Fusion:
+        """The network that weighs face and voice, loaded on first use."""
+        return Fusion.load(assets.read_fusion_model(self.settings.fusion_model), self.settings.provider)
+
     @property
     def face_sha256(self) -> str:
         """Hash of the face networks in use; empty when the face is not looked at."""
@@ -243,7 +259,7 @@ class Analyzer:
         with ThreadPoolExecutor(2, thread_name_prefix="painsense-aside") as aside:
             try:
                 if video:  # ONNX Runtime takes its time to load: let it, while the picture is worked on
-                    aside.submit(action_units.estimator, self.settings.provider)
+                    aside.submit(self._load)
                 heard = aside.submit(self._voice, clip, course, video is None) if audio else None
                 raw = self._face(clip, video, course) if video else None
                 voice = heard.result() if heard else None
@@ -252,6 +268,10 @@ class Analyzer:
                 raise
         course.finish()
         return raw, voice
+
+    def _load(self) -> None:
+        action_units.estimator(self.settings.provider)
+        self.fusion  # noqa: B018
 
     def _voice(self, clip: Media, course: _Course, alone: bool) -> Track:
         # what measures the voice is loaded here, while the picture is worked on
@@ -386,7 +406,10 @@ class Analyzer:
     def software(self) -> Software:
         """What computes the results, for their stamp."""
         settings = self.settings
-        models = [*([] if self._face_model is None else [self._face_model]), *self._weights]
+        fusion = self._fusion_model
+        if settings.fusion_model is not None:
+            fusion = dataclasses.replace(fusion, name=self.fusion.spec.name, version=self.fusion.spec.version)
+        models = [*([] if self._face_model is None else [self._face_model]), *self._weights, fusion]
         return Software(
             painsense=__version__,
             models=tuple(ModelStamp(model.name, model.version, model.sha256) for model in models),
@@ -400,6 +423,7 @@ class Analyzer:
                 "modalities": list(settings.modalities),
                 "fps": settings.fps,
                 "person": settings.person,
+                "fusion_model": "default" if settings.fusion_model is None else settings.fusion_model.name,
             },
         )
 
@@ -410,6 +434,8 @@ class Analyzer:
         networks = thread_networks(self.settings.face_model)
         pictures = []
         for peak in peaks:
+            if peak.pspi is None:
+                continue
             near = _square(raw, int(np.searchsorted(raw.time_s, peak.time_s)))
             for _, image in media.read_frames(clip, peak.time_s, peak.time_s + 1e-3, max_side_px=MAX_SIDE_PX):
                 picture = illustrate.peak(networks, image, near, peak.time_s, self.settings.include_frames)
@@ -428,21 +454,33 @@ def assemble(
     stamp: BaselineStamp,
     doubts: Sequence[str],
     at_rest: voice_rest.Rest | None = None,
+    network: Fusion | None = None,
 ) -> Report:
-    """The report on a recording from its tracks: the part of the flow that recorded and live analysis share."""
+    """The report on a recording from its tracks: the part of the flow that recorded and live analysis share.
+
+    Without ``network`` no score is worked out: what training reads are the tracks.
+    """
     segments: tuple[Segment, ...] = ()
     if voice is not None and len(voice):
         segments = voice_segments.of_track(voice)
         voice = voice if raw is None else _with_still_lips(voice, raw, segments)
     speaking = face.speaking(raw, voice) if raw is not None and voice is not None else None
     seen = action_units.estimate_track(raw, neutral, speaking, software.provider) if raw is not None else None
-    reasons = verdict.missing_evidence(seen, summed, modalities)
-    peaks = verdict.peaks(seen) if seen is not None and not reasons else []
-    peaks_s = [float(seen.time_s[k]) for k in peaks] if seen is not None else []
+    grid = windows.grid(summed.duration_s)
+    scored: Course | None = None
+    score: Score | None = None
+    why: str | None = "not_asked"
+    if network is not None:
+        known = neutral is not None
+        scored = scoring.course(network, seen, voice, segments, grid, at_rest, neutral_known=known)
+        score, why = scoring.summarise(scored, summed.duration_s)
+    hindered = verdict.missing_evidence(seen, summed, modalities)  # the face, for PSPI
+    reasons = hindered if score is None else []
+    peaks = [] if reasons else verdict.peaks(None if hindered else seen, scored)
     heard: VoiceEvidence | None = None
     changes: tuple[VoiceComparison, ...] = ()
     if voice is not None:
-        heard, changes = voice_change.compare(voice, at_rest, segments, peaks_s)
+        heard, changes = voice_change.compare(voice, at_rest, segments, peaks)
     return Report(
         media=summed,
         software=software,
@@ -451,17 +489,18 @@ def assemble(
         clip=ClipResult(
             verdict="not_enough_evidence" if reasons else "scored",
             reasons=tuple(reasons),
-            score=None,
-            score_reason="no_fusion_model",
-            pspi=verdict.summarise(seen) if seen is not None and not reasons else None,
-            modalities={},
+            score=score,
+            score_reason=why,
+            pspi=verdict.summarise(seen) if seen is not None and not hindered else None,
+            modalities=scoring.weights(scored) if scored is not None and score is not None else {},
         ),
-        windows=verdict.window_results(seen, voice, windows.grid(summed.duration_s)),
+        windows=verdict.window_results(seen, voice, grid, scored),
         peaks=tuple(
-            verdict.peak_result(seen, voice, index, changes[k] if changes else None) for k, index in enumerate(peaks)
-        )
-        if seen is not None
-        else (),
+            verdict.peak_result(seen, voice, scored, at_s, changes[k] if changes else None)
+            for k, at_s in enumerate(peaks)
+        ),
+        scale=scoring.scale(network) if network is not None and score is not None else None,
+        rests_on=scoring.rests_on(network, scored) if network is not None and scored and score is not None else None,
         voice=heard,
         segments=segments,
         tracks={track.modality: track for track in (seen, voice) if track is not None},

@@ -95,11 +95,51 @@ class Quality:
 
 @dataclass(frozen=True)
 class Score:
-    """The fused pain-expression score, 0-10, with its 90% interval."""
+    """The fused pain-expression score, 0-10: the mean over the scored windows, and the highest window.
+
+    ``low``, ``high`` and ``peak_low``, ``peak_high`` are 90% intervals; ``peak_s`` is the middle of the highest window.
+    """
 
     value: float
     low: float
     high: float
+    peak: float
+    peak_low: float
+    peak_high: float
+    peak_s: float
+
+
+@dataclass(frozen=True)
+class ScoreScale:
+    """What the numbers of the score mean.
+
+    ``label_kind``: what the model learned to say, for example "vas", "nrs", "pspi_frame", "simulated_level"; a score of
+    0 stands for ``label_low`` on that scale, one of 10 for ``label_high``; ``notes``: what the model is not good for.
+    """
+
+    model: str
+    version: str
+    label_kind: str
+    label_low: float
+    label_high: float
+    notes: str
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """The score of the highest window, had one part of the evidence been other; None: there would be no score."""
+
+    part: str
+    score: float | None
+
+
+@dataclass(frozen=True)
+class RestsOn:
+    """What the highest score rests on: ``time_s`` is the middle of that window, ``score`` its score."""
+
+    time_s: float
+    score: float
+    alternatives: tuple[Alternative, ...]
 
 
 @dataclass(frozen=True)
@@ -223,13 +263,14 @@ class VoiceEvidence:
 class Peak:
     """A moment of strongest expression.
 
-    ``action_units``: intensities 0-5 there; ``voice``: named measures there; ``voice_change``: the voice there against
-    the voice at rest, None without sound.
+    ``score``: of the window around it; ``pspi``: None where the face could not be measured; ``action_units``:
+    intensities 0-5 there; ``voice``: named measures there; ``voice_change``: the voice there against the voice at rest,
+    None without sound.
     """
 
     time_s: float
     score: float | None
-    pspi: float
+    pspi: float | None
     action_units: dict[str, float]
     voice: dict[str, float | None]
     voice_change: VoiceComparison | None = None
@@ -259,6 +300,9 @@ class Report:
     clip: ClipResult
     windows: tuple[Window, ...]
     peaks: tuple[Peak, ...]
+    #: what the score means, and what its highest value rests on; None without a score
+    scale: ScoreScale | None = None
+    rests_on: RestsOn | None = None
     #: None without sound
     voice: VoiceEvidence | None = None
     #: which kind of sound is where, see :mod:`painsense.voice_segments`

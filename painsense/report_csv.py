@@ -43,7 +43,7 @@ _INTERVAL = "90% interval"
 WINDOW_FIELDS = (
     Field("start_s", "s", "0 or more", "start of the window on the recording's clock", 3),
     Field("end_s", "s", "0 or more", "end of the window", 3),
-    Field("score", "points", "0 to 10", "fused pain-expression score; empty without a fusion model"),
+    Field("score", "points", "0 to 10", "fused pain-expression score; empty where it could not be given"),
     Field("low", "points", "0 to 10", f"lower end of the {_INTERVAL} of score"),
     Field("high", "points", "0 to 10", f"upper end of the {_INTERVAL} of score"),
     Field("pspi", "points", "0 to 16", "mean PSPI of the usable frames of the window"),

@@ -22,7 +22,7 @@ from markupsafe import Markup
 from painsense import report_timeline as tl
 from painsense import report_voice, words
 from painsense.report import Peak, Report, file_name, plain_settings
-from painsense.report_lanes import short, timeline, unit_text
+from painsense.report_lanes import Timeline, short, timeline, unit_text
 from painsense.report_mesh import STEPS, MeshDrawing, draw, step
 from painsense.tracks import Column, Track
 
@@ -53,6 +53,7 @@ def to_html(report: Report) -> str:
         "timeline": course,
         "data": Markup(_embedded(course.data)) if course else None,
         "peaks": _peaks(report),
+        "marked": _marked(course),
         "voice": report_voice.view(report),
         "coverage": _coverage(report),
         "settings": {key: _setting(value) for key, value in plain_settings(report.software.settings).items()},
@@ -60,6 +61,12 @@ def to_html(report: Report) -> str:
         "share": _share,
     }
     return _environment().get_template("report.html.j2").render(context).encode("utf-8", "replace").decode()
+
+
+def _marked(course: Timeline | None) -> str | None:
+    """The lane that carries the numbers of the peaks: the first curve."""
+    names = [lane.name for lane in course.lanes] if course else []
+    return next((name for name in names if name in ("score", "pspi")), None)
 
 
 @functools.cache

@@ -1,12 +1,13 @@
 """The timeline of the HTML report: its lanes from top to bottom, and the numbers the cursor reads out.
 
-PSPI with its band, remarks, a heat strip of action units, then the voice. All lanes share one axis of time; a stretch
-that is uncertain or could not be used is hatched, with the reason in words.
+The score and PSPI with their bands, remarks, a heat strip of action units, then the voice. All lanes share one axis of
+time; a stretch that is uncertain or could not be used is hatched, with the reason in words.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,12 +15,14 @@ import numpy as np
 
 from painsense import report_timeline as tl
 from painsense import report_voice, words
-from painsense.report import Report
+from painsense.report import Report, Window
 from painsense.report_timeline import Area, Lane, hatched, numbers, percent, spelled, times
-from painsense.tracks import Column, Track
+from painsense.tracks import Column, Reason, Track
+from painsense.windows import STEP_S
 
 #: Heights of the drawings in their own units: a point of PSPI, a row of a strip
 PSPI_UNIT, ROW = 100, 100
+SCORE_AXIS = 10.0
 #: The axis of PSPI ends here when the recording stays below, else at 16
 SMALL_AXIS, FULL_AXIS = 8.0, 16.0
 #: The action units PSPI is made of: their rows come first, and are there also where nothing moves
@@ -52,6 +55,9 @@ def timeline(report: Report) -> Timeline | None:
     end_s = max(report.media.duration_s, *(float(end) for end in ends), 1e-3)
     lanes, data = list[Lane](), dict[str, Any](end=end_s)
     above_3, bin_s = None, None
+    if report.clip.score is not None:
+        lane, data["score"] = _score_lane(report.windows, end_s)
+        lanes.append(lane)
     if face is not None and len(face):
         units = tl.unit_names(face)
         found = tl.points(face, ("pspi", "pspi_low", "pspi_high", *units), end_s)
@@ -83,6 +89,34 @@ def timeline(report: Report) -> Timeline | None:
         has_rest_band=any(style == "rest-band" for lane in lanes for style, _ in lane.paths),
         data=data,
     )
+
+
+def _score_lane(windows: Sequence[Window], end_s: float) -> tuple[Lane, dict[str, Any]]:
+    """The curve of the score with its band; a window's score is drawn at its middle."""
+    names = ("score", "low", "high")
+    values = [[math.nan if (value := getattr(w, name)) is None else value for name in names] for w in windows]
+    time_s = np.array([(w.start_s + w.end_s) / 2 for w in windows])
+    missing = np.array([w.score is None for w in windows], np.uint32)
+    track = Track(
+        "score",
+        tuple(Column(name, "points", "") for name in names),
+        (Reason("no_score", "no score"),),
+        time_s - STEP_S / 2,
+        np.array(values, np.float32),
+        missing,
+    )
+    found = tl.points(track, names, end_s)
+    scale = tl.Scale(end_s, 0.0, SCORE_AXIS, int(SCORE_AXIS) * PSPI_UNIT)
+    paths = [("band", tl.band(found, found.mean["low"], found.mean["high"], scale))]
+    if found.binned:
+        paths.append(("most", tl.curve(found, found.high["score"], scale)))
+    paths.append(("mean", tl.curve(found, found.mean["score"], scale)))
+    there = found.mean["score"][np.isfinite(found.mean["score"])]
+    said = (
+        f"Score over time, from {there.min():.1f} to {found.high['score'][np.isfinite(found.high['score'])].max():.1f}"
+    )
+    lane = Lane("score", "Score", "of 10", int(SCORE_AXIS) * PSPI_UNIT, tuple(paths), said, "10", "0")
+    return lane, {**times(found), **{name: numbers(found.mean[name]) for name in names}}
 
 
 def _shown(found: tl.Points, units: list[str]) -> list[str]:

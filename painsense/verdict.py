@@ -10,15 +10,16 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from painsense import action_units, face, voice_rest, windows
+from painsense import action_units, face, scoring, voice_rest, windows
 from painsense.report import MediaSummary, Peak, PspiSummary, Quality, VoiceComparison, VoiceEvidence, Window
+from painsense.scoring import Course
 from painsense.tracks import TimeArray, Track, runs, seconds_per_sample
 from painsense.windows import Windows
 
 SMOOTH_S = 0.5  # a peak is held at least about this long; single frames are not reported as peaks
 PEAK_DISTANCE_S = 3.0
 PEAKS = 5
-PEAK_PSPI = 2.0  # lower rises are not worth a clinician's look
+PEAK_PSPI, PEAK_SCORE = 2.0, 3.0  # lower rises are not worth a clinician's look
 IN_THE_WAY_SHARE = 0.1  # a reason is named when it held for at least this share of the time
 LEAST_FPS = 5.0  # with fewer pictures a second an expression of a second is a handful of frames
 LOW_FPS = 15.0  # below it blinks and closed eyes cannot be told apart well
@@ -86,25 +87,55 @@ def summarise(track: Track) -> PspiSummary | None:
     )
 
 
-def peaks(track: Track) -> list[int]:
-    """Sample indices of the strongest moments, in order of time: at most five, at least 3 s apart, PSPI 2 or more."""
-    held = np.nan_to_num(smooth(track), nan=-1.0)
+def peaks(seen: Track | None, scored: Course | None) -> list[float]:
+    """The strongest moments [s], in order: at most five, at least 3 s apart, PSPI of 2 or a score of 3 or more.
+
+    Where the face rises, its highest moment stands for the score as well; a high score away from it, as the voice
+    gives, is a moment of its own.
+    """
+    found: dict[float, float] = {}  # strength on the scale of the score
+    if seen is not None and len(seen):
+        held = smooth(seen)
+        for k in _tops(held, seen.time_s, PEAK_PSPI):
+            at_s = float(seen.time_s[k])
+            score = _score_at(scored, at_s)
+            found[at_s] = 10 / 16 * float(held[k]) if score is None else score
+    if scored is not None and len(scored.grid):
+        middle_s = (scored.grid.start_s + scored.grid.end_s) / 2
+        values = scored.scores.score.astype(np.float64)
+        for k in _tops(values, middle_s, PEAK_SCORE):
+            if all(abs(middle_s[k] - at_s) >= PEAK_DISTANCE_S for at_s in found):
+                found[float(middle_s[k])] = float(values[k])
+    return sorted(sorted(found, key=lambda at_s: -found[at_s])[:PEAKS])
+
+
+def _tops(values: TimeArray, time_s: TimeArray, least: float) -> list[int]:
+    """Indices of the highest values of at least ``least``, the highest first, at least 3 s apart."""
+    held = np.nan_to_num(values, nan=-1.0)
     found: list[int] = []
     while len(found) < PEAKS:
         best = int(held.argmax()) if len(held) else 0
-        if len(held) == 0 or held[best] < PEAK_PSPI:
+        if len(held) == 0 or held[best] < least:
             break
         found.append(best)
         # walk down both sides, so that the shoulder of one rise is not reported as another
         left, right = best, best
-        while left > 0 and (held[left - 1] <= held[left] or track.time_s[best] - track.time_s[left] < PEAK_DISTANCE_S):
+        while left > 0 and (held[left - 1] <= held[left] or time_s[best] - time_s[left] < PEAK_DISTANCE_S):
             left -= 1
         while right < len(held) - 1 and (
-            held[right + 1] <= held[right] or track.time_s[right] - track.time_s[best] < PEAK_DISTANCE_S
+            held[right + 1] <= held[right] or time_s[right] - time_s[best] < PEAK_DISTANCE_S
         ):
             right += 1
         held[left : right + 1] = -1.0
-    return sorted(found)
+    return found
+
+
+def _score_at(scored: Course | None, at_s: float) -> float | None:
+    """The score of the window whose middle is nearest; None where it has none."""
+    if scored is None or not len(scored.grid):
+        return None
+    nearest = int(np.abs((scored.grid.start_s + scored.grid.end_s) / 2 - at_s).argmin())
+    return _or_none(scored.scores.score[nearest])
 
 
 def missing_evidence(seen: Track | None, media: MediaSummary, modalities: Sequence[str]) -> list[str]:
@@ -162,11 +193,13 @@ def quality(
         voice_usable_s=voice_usable_s,
         reasons_s=reasons_s,
         warnings=tuple(warnings),
-        thresholds=asdict(EVIDENCE) | asdict(face.GATES) | asdict(voice_rest.LIMITS),
+        thresholds=asdict(EVIDENCE) | asdict(face.GATES) | asdict(voice_rest.LIMITS) | asdict(scoring.NEEDED),
     )
 
 
-def window_results(seen: Track | None, voice: Track | None, grid: Windows) -> tuple[Window, ...]:
+def window_results(
+    seen: Track | None, voice: Track | None, grid: Windows, scored: Course | None = None
+) -> tuple[Window, ...]:
     """What is said about each window; its PSPI is None where less than the needed share of it was usable."""
     n = len(grid)
     empty = np.full(n, np.nan)
@@ -179,46 +212,58 @@ def window_results(seen: Track | None, voice: Track | None, grid: Windows) -> tu
     result = []
     for k in range(n):
         mean, low, high = (_or_none(value) if enough[k] else None for value in pspi[k])
+        fused: list[float | None] = [None] * 5
+        codes = [c for c, s in reasons.items() if s[k] >= IN_THE_WAY_SHARE * length[k]]
+        if scored is not None and (why := scored.reason(k)):
+            codes.append(why)
+        elif scored is not None:
+            given = scored.scores
+            parts = (given.score, given.low, given.high, given.face_weight, given.voice_weight)
+            fused = [_or_none(part[k]) for part in parts]
         result.append(
             Window(
                 start_s=float(grid.start_s[k]),
                 end_s=float(grid.end_s[k]),
-                score=None,
-                low=None,
-                high=None,
+                score=fused[0],
+                low=fused[1],
+                high=fused[2],
                 pspi=mean,
                 pspi_low=low,
                 pspi_high=high,
                 face_share=_or_none(face_share[k]),
                 voiced_share=_or_none(voiced[k]),
-                face_weight=None,
-                voice_weight=None,
-                valid=bool(enough[k]),
-                reasons=tuple(c for c, s in reasons.items() if s[k] >= IN_THE_WAY_SHARE * length[k]),
+                face_weight=fused[3],
+                voice_weight=fused[4],
+                valid=bool(enough[k]) or fused[0] is not None,
+                reasons=tuple(codes),
             )
         )
     return tuple(result)
 
 
-def peak_result(seen: Track, voice: Track | None, index: int, voice_change: VoiceComparison | None = None) -> Peak:
+def peak_result(
+    seen: Track | None,
+    voice: Track | None,
+    scored: Course | None,
+    at_s: float,
+    voice_change: VoiceComparison | None = None,
+) -> Peak:
     """What was measured at one peak: action units as held around it, voice measures as medians of the voiced part."""
-    at = float(seen.time_s[index])
-    held = {name: smooth(seen, name)[index] for name in action_units.NAMES}
+    units: dict[str, float] = {}
+    pspi: float | None = None
+    if seen is not None and len(seen):
+        index = int(np.abs(seen.time_s - at_s).argmin())
+        pspi = _or_none(smooth(seen)[index])
+        held = {name: smooth(seen, name)[index] for name in action_units.NAMES}
+        units = {name: float(value) for name, value in held.items() if np.isfinite(value)}
     near: dict[str, float | None] = {}
     if voice is not None:
-        around = voice.valid & (np.abs(voice.time_s - at) <= VOICE_REACH_S) & (voice.column("voiced") > 0.5)
+        around = voice.valid & (np.abs(voice.time_s - at_s) <= VOICE_REACH_S) & (voice.column("voiced") > 0.5)
         for name in VOICE_AT_PEAK:
             values = voice.column(name)[around]
             values = values[np.isfinite(values)]
             near[name] = float(np.median(values)) if len(values) else None
-    return Peak(
-        time_s=at,
-        score=None,
-        pspi=float(smooth(seen)[index]),
-        action_units={name: float(value) for name, value in held.items() if np.isfinite(value)},
-        voice=near,
-        voice_change=voice_change,
-    )
+    return Peak(at_s, _score_at(scored, at_s), pspi, units, near, voice_change)
 
 
 def _voice_warnings(voice: Track, heard: VoiceEvidence | None) -> list[str]:

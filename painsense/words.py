@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from painsense.tracks import Reason
 
 if TYPE_CHECKING:
-    from painsense.report import ClipResult, PspiSummary
+    from painsense.report import Alternative, ClipResult, PspiSummary, ScoreScale
 
 
 @dataclass(frozen=True)
@@ -137,11 +137,20 @@ REASONS: dict[str, ReasonWords] = {
         "face not analysed", "The face was left out by choice.", "Score again with --modalities face,voice."
     ),
     # why there is no fused score
-    "no_fusion_model": ReasonWords(
-        "no fusion model installed",
-        "No 0-10 score is given: the model that weighs face and voice together is not installed. "
-        "PSPI, the published measure of pain expression, is shown instead.",
-        "",
+    "interval_too_wide": ReasonWords(
+        "score too uncertain",
+        "No score from 0 to 10 is given: what was seen and heard leaves too many values possible.",
+        "A rest recording of the person, a clearer picture and a microphone narrow it.",
+    ),
+    "too_little_evidence": ReasonWords(
+        "too little for a score",
+        "No score from 0 to 10 is given: neither the face nor the voice could be followed for long enough.",
+        "See what could be seen and heard, and for how long; then record again.",
+    ),
+    "no_course": ReasonWords(
+        "a single picture",
+        "No score from 0 to 10 is given: it rests on the course over some seconds, and a picture has none.",
+        "Record video.",
     ),
 }
 
@@ -304,6 +313,9 @@ LASTING_SHARE = 0.30
 #: to either side it cannot tell no expression from clear expression
 WIDE_INTERVAL = 6.0
 
+#: A highest score this much above the mean belongs into the headline
+TOLD_APART = 1.0
+
 LOW = Level("low", "Clear expression of pain (PSPI above 3) was not seen, or for less than half a second at a time.")
 CLEAR = Level(
     "clear", "Clear expression of pain (PSPI above 3) was seen, but for too short a time to say whether it lasts."
@@ -330,12 +342,57 @@ def uncertain(low: float, high: float) -> bool:
     return high - low > WIDE_INTERVAL and low < CLEAR_PSPI
 
 
+#: What a model learned to say, by the kind of label
+LABEL_KINDS: dict[str, str] = {
+    "simulated_level": "the level of pain that drove the expression of simulated people",
+    "vas": "self-reported pain on a visual analogue scale",
+    "nrs": "self-reported pain on a numerical rating scale",
+    "opr": "pain as rated by observers",
+    "pspi_frame": "PSPI as coded by people",
+    "stimulus_level": "the level of a painful stimulus",
+    "class": "classes of pain",
+    "posed": "posed pain",
+}
+
+#: What is changed in "what would change it", after "the score would be {} "
+ALTERNATIVES: dict[str, str] = {
+    "without_voice": "from the face alone, without the sound",
+    "without_face": "from the sound alone, without the face",
+    "brows": "with the brows as at rest (AU1, AU2, AU4)",
+    "cheeks_and_lids": "with cheeks and eyelids as at rest (AU5, AU6, AU7)",
+    "nose_and_upper_lip": "with nose and upper lip as at rest (AU9, AU10)",
+    "mouth": "with the mouth as at rest (AU12 to AU27)",
+    "eyes_open": "with the eyes open (AU43)",
+    "pitch_and_loudness": "with pitch and loudness as at rest",
+    "voice_quality": "without how rough or noisy the voice is",
+}
+
+
+def scale_text(scale: ScoreScale) -> str:
+    """What the score means, in a sentence or two."""
+    kind = LABEL_KINDS.get(scale.label_kind, scale.label_kind.replace("_", " "))
+    ends = (
+        ""
+        if (scale.label_low, scale.label_high) == (0, 10)
+        else (f" (0 stands for {scale.label_low:g}, 10 for {scale.label_high:g} of it)")
+    )
+    return f"The score estimates {kind}{ends}. {sentence(scale.notes)}".strip()
+
+
+def alternative_text(other: Alternative) -> str:
+    """One part of "what would change it": "2.1 with the brows as at rest"."""
+    what = ALTERNATIVES.get(other.part, other.part.replace("_", " "))
+    return f"{f'{other.score:.1f}' if other.score is not None else 'no score, too uncertain,'} {what}"
+
+
 def headline(clip: ClipResult) -> str:
     """The verdict on a recording in one line."""
     if clip.verdict == "not_enough_evidence":
         return "Not enough evidence for a result"
     if clip.score is not None:
-        return f"Pain expression score: {clip.score.value:.1f} of 10"
+        mean, peak = clip.score.value, clip.score.peak
+        highest = f", at its highest {peak:.1f}" if peak - mean >= TOLD_APART else ""
+        return f"Pain expression score: {mean:.1f} of 10{highest}"
     if clip.pspi is not None:
         return f"Pain expression: {level(clip.pspi).name}"
     return "No measure of pain expression"
@@ -372,6 +429,11 @@ GLOSSARY: tuple[tuple[str, str], ...] = (
         "One visible movement of the face in the Facial Action Coding System, from 0 (absent) over 1 (trace) "
         "to 5 (as strong as it can be).",
     ),
+    (
+        "Score",
+        "How strong the pain expression of face and voice together is, from 0 to 10, for 2 s at a time, from the 4 s "
+        "before the end of each. It is the answer of a small network; what it learned from stands beside the score.",
+    ),
     ("90% interval", "The range in which the true value lies with 90% probability, by the model's own reckoning."),
     ("Usable time", "The part of the recording in which the face could be measured. The rest is left out, not 0."),
     ("Voiced", "Sound made with the vocal folds: speech, but also moans and groans."),
@@ -404,6 +466,10 @@ _THRESHOLDS = {
     "least_usable_face_s": "at least {:g} s of usable face",
     "least_usable_face_share": "at least {:.0%} of the recording with a usable face",
     "doubtful_share": "a warning below {:.0%}",
+    "least_face_share": "a window is scored when the face is usable for {:.0%} of it",
+    "least_voiced_window_s": "or has {:g} s of voice",
+    "least_scored_s": "at least {:g} s in scored windows",
+    "least_scored_share": "at least {:.0%} of the recording in scored windows",
     "max_yaw_deg": "head turned by at most {:g} degrees",
     "max_pitch_deg": "head raised or lowered by at most {:g} degrees",
     "min_face_px": "outer eye corners at least {:g} pixels apart",

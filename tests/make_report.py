@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from painsense.report import (
+    Alternative,
     BaselineStamp,
     ClipResult,
     MediaSummary,
@@ -16,7 +17,9 @@ from painsense.report import (
     PspiSummary,
     Quality,
     Report,
+    RestsOn,
     Score,
+    ScoreScale,
     Software,
     VoiceBand,
     VoiceChange,
@@ -156,8 +159,11 @@ def grid_mesh() -> tuple[np.ndarray, np.ndarray]:
     return points.astype(np.float32), np.concatenate([upper, lower]).astype(np.int32)
 
 
-def windows(face: Track, voice: Track | None, duration_s: float) -> tuple[Window, ...]:
-    """Windows of 2 s every 0.5 s with the means of the usable frames."""
+ALTERNATIVES = (Alternative("without_face", None), Alternative("brows", 5.9), Alternative("without_voice", 7.8))
+
+
+def windows(face: Track, voice: Track | None, duration_s: float, fused: bool = False) -> tuple[Window, ...]:
+    """Windows of 2 s every 0.5 s with the means of the usable frames; with a score where there is PSPI."""
     found, usable = [], face.valid
     shown = [face.column(name) for name in ("pspi", "pspi_low", "pspi_high")]
     for start_s in np.arange(0, max(duration_s - 2, 0) + 1e-9, 0.5):
@@ -176,16 +182,13 @@ def windows(face: Track, voice: Track | None, duration_s: float) -> tuple[Window
             Window(
                 float(start_s),
                 end_s,
-                None,
-                None,
-                None,
+                *((pspi * 0.6, pspi * 0.5, pspi * 0.6 + 1) if fused and pspi is not None else (None, None, None)),
                 pspi,
                 low,
                 high,
                 float(share),
                 heard,
-                None,
-                None,
+                *((0.8, 0.2) if fused and valid else (None, None)),
                 valid,
                 reasons,
             )
@@ -290,8 +293,8 @@ def make_report(
         clip=ClipResult(
             "scored",
             (),
-            Score(5.2, 3.9, 6.4) if fused else None,
-            None if fused else "no_fusion_model",
+            Score(5.2, 3.9, 6.4, 8.1, 6.6, 9.7, 0.42 * duration_s) if fused else None,
+            None if fused else "too_little_evidence",
             PspiSummary(
                 float(np.nanmean(pspi)),
                 low,
@@ -304,8 +307,10 @@ def make_report(
             ),
             {"face": 0.8, "voice": 0.2} if fused else {"face": 1.0},
         ),
-        windows=windows(face, heard, duration_s),
+        windows=windows(face, heard, duration_s, fused),
         peaks=peaks,
+        scale=ScoreScale("mine", "3", "vas", 0, 10, "Learned from 25 people.") if fused else None,
+        rests_on=RestsOn(0.42 * duration_s, 8.1, ALTERNATIVES) if fused else None,
         voice=voice_evidence(duration_s) if voice else None,
         segments=segments(duration_s) if voice else (),
         tracks={"face": face} | ({"voice": heard} if heard is not None else {}),

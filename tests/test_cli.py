@@ -106,7 +106,7 @@ def test_results_lie_beside_the_clip_and_one_line_says_what_came_out(
 
 def test_a_fused_score_is_shown_with_its_interval(tmp_path: Path) -> None:
     line = cli.result_line(Path("clip.mp4"), make_report(4.0, fused=True), [tmp_path / "clip.painsense.json"])
-    assert line.startswith("clip.mp4: Pain expression score: 5.2 of 10; 90% interval 3.9-6.4; PSPI ")
+    assert line.startswith("clip.mp4: Pain expression score: 5.2 of 10, at its highest 8.1; 90% interval 3.9-6.4; PSPI ")
     assert line.endswith("report: " + str(tmp_path / "clip.painsense.json"))
 
 

@@ -121,13 +121,16 @@ def test_the_voice_of_the_sample(sample: Report, truth: dict[str, np.ndarray]) -
 
 def test_clip_summary(sample: Report) -> None:
     assert sample.clip.verdict == "scored"
-    assert sample.clip.score is None
-    assert sample.clip.score_reason == "no_fusion_model"
+    score = sample.clip.score
+    assert score is not None and sample.clip.score_reason is None
+    assert score.low <= score.value <= score.high and score.peak_low <= score.peak <= score.peak_high
+    assert sum(sample.clip.modalities.values()) == pytest.approx(1, abs=1e-3)
+    assert sample.scale is not None and sample.scale.label_kind == "simulated_level"
     assert sample.clip.pspi is not None
     assert sample.clip.pspi.mean_low <= sample.clip.pspi.mean <= sample.clip.pspi.mean_high
     assert sample.baseline.kind == "auto"
     assert [window.start_s for window in sample.windows[:3]] == [0.0, 0.5, 1.0]
-    networks = {"face_landmarker", "face_shape", "action_units", "voice_segments"}
+    networks = {"face_landmarker", "face_shape", "action_units", "voice_segments", "fusion"}
     assert {model.name for model in sample.software.models} == networks
 
 

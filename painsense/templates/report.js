@@ -5,7 +5,7 @@
   const byId = (id) => document.getElementById(id);
   const scrub = byId("scrub"), line = byId("cursor"), tip = byId("tip"), readout = byId("readout");
   const player = byId("player"), media = player && player.firstElementChild; // neither for live pictures
-  const { face, voice, end } = data;
+  const { score, face, voice, end } = data;
   const longest = Math.max(end / 20, 1); // seconds of Page Up and Page Down
   const states = ["usable", "uncertain", "not usable"];
   let now = 0;
@@ -33,6 +33,11 @@
   // What there is to say at a time: [[name, reading, wide]].
   const readings = (seconds) => {
     const rows = [["Time", clock(seconds), false]];
+    const s = score ? pointAt(score, seconds) : -1;
+    if (s >= 0) {
+      const range = score.score[s] === null ? "" : ` (${number(score.low[s])} to ${number(score.high[s])})`;
+      rows.push(["Score (90% interval)", number(score.score[s]) + range, false]);
+    }
     if (face) {
       const k = pointAt(face, seconds);
       if (k < 0) return [...rows, ["Face", "no picture at this moment", true]];
@@ -68,12 +73,13 @@
   };
 
   const spoken = (seconds) => {
-    const k = face ? pointAt(face, seconds) : -1;
-    if (k < 0) return `${clock(seconds)}, ${face ? "no picture" : "sound only"}`;
+    const s = score ? pointAt(score, seconds) : -1, k = face ? pointAt(face, seconds) : -1;
+    const at = clock(seconds) + (s >= 0 && score.score[s] !== null ? `, score ${number(score.score[s])}` : "");
+    if (k < 0) return `${at}, ${face ? "no picture" : "sound only"}`;
     const remark = face.phrases[face.why[k]];
-    if (face.state[k] === 2) return `${clock(seconds)}, face not usable: ${remark || "not measured"}`;
+    if (face.state[k] === 2) return `${at}, face not usable: ${remark || "not measured"}`;
     const value = face.pspi ? `, PSPI ${number(face.pspi[k])}` : "";
-    return `${clock(seconds)}${value}, ${states[face.state[k]]}${remark ? `, ${remark}` : ""}`;
+    return `${at}${value}, ${states[face.state[k]]}${remark ? `, ${remark}` : ""}`;
   };
 
   const element = (tag, style, text) => {
