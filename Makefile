@@ -1,12 +1,12 @@
 # What a checkout can do. Each environment is made once; a stamp file in it says what is installed.
-#   make score [CLIP=clip.mp4] [ARGS="--format json"]     make test [ARGS="-k face"]
+#   make score [CLIP=clip.mp4] [ARGS="--format json"]     make demo [ARGS="--port 8080"]     make test [ARGS="-k face"]
 
 PYTHON ?= python3
 VENV := .venv
 REFERENCE := .venv-mediapipe
 CLIP ?= samples/episode.mp4
 ARGS ?=
-EVERYTHING := .[dev,train]# a comma would end the argument of a call
+EVERYTHING := .[demo,dev,train]# a comma would end the argument of a call
 
 # The same versions everywhere, in builds too.
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
@@ -25,13 +25,16 @@ $(2)
 @touch $@
 endef
 
-.PHONY: help score test test-reference lint types bench dist clean
+.PHONY: help score demo test test-reference lint types bench dist clean
 help:
 	@sed -n 's/^#   //p' Makefile
 	@echo 'make lint | types | bench | test-reference | dist | clean'
 
 score: $(VENV)/.core
 	@$(VENV)/bin/painsense score "$(CLIP)" $(ARGS)
+
+demo: $(VENV)/.demo
+	@$(VENV)/bin/painsense demo $(ARGS)
 
 test: $(VENV)/.dev
 	$(VENV)/bin/python -m pytest $(ARGS)
@@ -65,9 +68,13 @@ $(VENV)/.made $(REFERENCE)/.made:
 $(VENV)/.core: $(VENV)/.made pyproject.toml constraints.txt
 	$(call install,.)
 
+$(VENV)/.demo: $(VENV)/.made pyproject.toml constraints.txt
+	$(call install,'.[demo]')
+	@touch $(@D)/.core
+
 $(VENV)/.dev: $(VENV)/.made pyproject.toml constraints.txt
 	$(call install,'$(EVERYTHING)')
-	@touch $(@D)/.core
+	@touch $(@D)/.core $(@D)/.demo
 
 # mediapipe brings opencv-contrib-python, which needs libGL and owns the same folder cv2: the headless build goes on top.
 $(REFERENCE)/.reference: $(REFERENCE)/.made pyproject.toml constraints.txt

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 INTERNAL, WRONG_USE, NO_RESULT, STOPPED = 1, 2, 3, 130
 
-FORMATS = ("json", "csv", "html")
+FORMATS, USUAL_FORMATS = ("json", "csv", "html", "pdf"), ("json", "csv", "html")
 MODALITIES = ("face", "voice")
 
 Progress = Callable[[float, float], None]
@@ -189,10 +189,10 @@ def app() -> None:
     "--format",
     "formats",
     callback=_names_of(FORMATS),
-    default=",".join(FORMATS),
+    default=",".join(USUAL_FORMATS),
     show_default=True,
     metavar="LIST",
-    help="What to write.",
+    help="What to write: any of json,csv,html,pdf; pdf needs painsense[pdf].",
 )
 @click.option(
     "--include-frames",
@@ -220,7 +220,9 @@ def score(
     """
     from painsense.baseline import Baseline
     from painsense.pipeline import Analyzer, Settings
+    from painsense.report import check_formats
 
+    check_formats(formats)
     if "face" in modalities:
         _see_face_networks(face_model, options["face_engine"])
     if Path(options["baseline"]).suffix == ".json":

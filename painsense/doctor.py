@@ -126,7 +126,8 @@ def _models() -> Iterator[Finding]:
             yield Finding("models", entry.name, True, text)
         except ModelError as error:
             yield Finding("models", entry.name, False, str(error))
-    yield _tried("models", "their fit", _fitting_network)
+    yield _tried("models", "action units", _fitting_network)
+    yield _tried("models", "score", _fitting_fusion)
     network = "downloads are forbidden (PAINSENSE_OFFLINE)" if assets.offline() else "a missing model may be downloaded"
     yield Finding("models", "network", None, f"{network}; nothing else ever uses the network")
     yield Finding("models", "cache", *_cache())
@@ -138,6 +139,15 @@ def _fitting_network() -> str:
 
     spec = estimator().spec
     return f"action_units {spec.version} gives {len(spec.targets)} action units from {len(spec.features)} values"
+
+
+def _fitting_fusion() -> str:
+    """The fusion network loads, fits the other models, and says what its score means."""
+    from painsense.fusion import Fusion
+
+    network = Fusion.load(assets.read_fusion_model())
+    low, high = network.label_scale
+    return f"{network.spec.name} {network.spec.version}, label {network.label_kind} {low:g} to {high:g}"
 
 
 def _cache() -> tuple[bool | None, str]:

@@ -8,9 +8,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
+from importlib.util import find_spec
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from painsense.voice_segments import Segment
 
 SCHEMA = "painsense.report/1"
-FORMATS = ("json", "csv", "html")
+FORMATS = ("json", "csv", "html", "pdf")
+USUAL_FORMATS = FORMATS[:3]  # a PDF needs the extra pdf, and is asked for by name
 #: Decimals of the numbers in the JSON: a tenth of a millisecond, and finer than any measure here is exact
 DECIMALS = 4
 
@@ -313,15 +315,15 @@ class Report:
     mesh_triangles: npt.NDArray[np.integer[Any]] | None = field(default=None, repr=False)
     schema: str = SCHEMA
 
-    def write(self, out: str | Path, formats: Iterable[str] = FORMATS, stem: str | None = None) -> list[Path]:
+    def write(self, out: str | Path, formats: Iterable[str] = USUAL_FORMATS, stem: str | None = None) -> list[Path]:
         """Write the result files beside each other into the folder ``out`` and return their paths.
 
         Parameters
         ----------
         out : the folder; made when it is missing
-        formats : any of "json", "csv", "html"
+        formats : any of "json", "csv", "html", "pdf"
         stem : the files are called ``stem.painsense.json``, ``stem.frames.csv``, ``stem.windows.csv``,
-            ``stem.dictionary.csv`` (what each CSV column means), ``stem.html``; by default the recording's own name
+            ``stem.dictionary.csv`` (what each CSV column means), ``stem.html``, ``stem.pdf``; by default the recording's own name
             without its ending. Two recordings of one name need two stems.
 
         Raises
@@ -334,11 +336,7 @@ class Report:
         from painsense.report_csv import dictionary_csv, frames_csv, windows_csv
 
         wanted = tuple(dict.fromkeys(formats))
-        if not wanted or any(name not in FORMATS for name in wanted):
-            raise OutputError(
-                f"formats: expected one or more of {', '.join(FORMATS)}, got {', '.join(wanted) or 'none'}; "
-                "name them separated by commas, for example --format json,csv"
-            )
+        check_formats(wanted)
         stem = Path(self.media.file).stem if stem is None else stem
         if not stem or Path(stem).name != stem:
             raise OutputError(f"stem: expected a bare file name, got {stem!r}; name the folder with out instead")
@@ -353,6 +351,10 @@ class Report:
             from painsense.report_html import to_html
 
             files[f"{stem}.html"] = [to_html(self).encode()]
+        if "pdf" in wanted:
+            from painsense.report_pdf import to_pdf
+
+            files[f"{stem}.pdf"] = [to_pdf(self)]
         return write_together(Path(out), files)
 
     def to_dict(self) -> dict[str, Any]:
@@ -377,6 +379,17 @@ class Report:
             else:
                 parts.append(f'  "{key}": ' + _dumps(value, indent=2).replace("\n", "\n  "))
         return "{\n" + ",\n".join(parts) + "\n}\n"
+
+
+def check_formats(wanted: Sequence[str]) -> None:
+    """OutputError where a format is unknown, or what makes it is not installed."""
+    if not wanted or any(name not in FORMATS for name in wanted):
+        raise OutputError(
+            f"formats: expected one or more of {', '.join(FORMATS)}, got {', '.join(wanted) or 'none'}; "
+            "name them separated by commas, for example --format json,csv"
+        )
+    if "pdf" in wanted and find_spec("reportlab") is None:
+        raise OutputError("pdf: needs reportlab, which is not installed; pip install 'painsense[pdf]'")
 
 
 def schema() -> dict[str, Any]:
