@@ -10,6 +10,7 @@ a ten-second clip is to be answered within four. ``tests/test_voice.py`` holds t
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -256,6 +257,27 @@ class VoiceStream:
         time_s: TimeArray = (self._start_s or 0.0) + (np.arange(len(flags), dtype=np.float64) + 0.5) * STEP_S
         return Track("voice", COLUMNS, REASONS, time_s, values, bits)
 
+    def so_far(self, last_s: float) -> Track:
+        """The track as if the sound ended here, its last ``last_s`` seconds and up to three more; the stream goes on.
+
+        What is voice is decided by what these seconds hold alone, so it may be decided otherwise at the end.
+        """
+        wanted = max(0.0, sum(map(len, self._flags)) - last_s / STEP_S)
+        first = min(int(wanted) // _BLOCK, self._in_voice.blocks) * _BLOCK  # a border of the pieces of both stages
+        ends = copy.copy(self)
+        ends._path, ends._in_voice = copy.deepcopy(self._path), self._in_voice.copy(first // _BLOCK)
+        ends._waiting, ends._flags = list(self._waiting), self._flags[first // _CHUNK :]
+        ends._sound, ends._pitch = self._sound[first // _CHUNK :], []
+        needed = sum(map(len, self._pitch)) - first
+        for part in reversed(self._pitch):
+            if needed <= 0:
+                break
+            ends._pitch.insert(0, part[-needed:])
+            needed -= len(part)
+        if self._start_s is not None:
+            ends._start_s = self._start_s + first * STEP_S
+        return ends.finish()
+
     def _take(self, block: FloatArray) -> None:
         self._waiting.append(block)
         self._waiting_samples += len(block)
@@ -302,6 +324,17 @@ class _InVoice:
         self._level = np.full(_REACH, -np.inf, np.float32)
         self._f0 = np.full(_REACH, np.nan, np.float32)
         self._rows: list[FloatArray] = []
+
+    @property
+    def blocks(self) -> int:
+        """How many blocks are measured."""
+        return len(self._rows)
+
+    def copy(self, first: int) -> _InVoice:
+        """One that goes its own way from here, without the measures of the first blocks."""
+        other = copy.copy(self)
+        other._rows = self._rows[first:]
+        return other
 
     def hear(self, hops: FloatArray, level_dbfs: FloatArray) -> None:
         """More sound, ``hops`` [shape=(n, 160)], -inf where nothing was recorded."""

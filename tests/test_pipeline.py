@@ -13,8 +13,10 @@ import pytest
 from scipy import signal
 
 from painsense import action_units, doctor, media, providers
+from painsense.assemble import assemble
 from painsense.errors import BaselineError, MediaError, ProviderError
-from painsense.pipeline import RUN_IN_S, Analyzer, Settings, _segments, analyze, assemble
+from painsense.fusion import Fusion
+from painsense.pipeline import RUN_IN_S, Analyzer, Settings, _segments, analyze
 from painsense.report import Report
 from training.simulate import voice as simulated
 
@@ -345,14 +347,15 @@ def test_without_sound_nothing_is_said_of_the_voice(shared_data: Path) -> None:
 
 
 def test_the_provider_asked_for_reaches_the_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    model, asked = action_units.estimator(), set()
+    model, load, asked, of_fusion = action_units.estimator(), Fusion.load, set(), set()
     monkeypatch.setattr(action_units, "estimator", lambda provider="cpu": asked.add(provider) or model)
+    monkeypatch.setattr(Fusion, "load", lambda content, provider="cpu": of_fusion.add(provider) or load(content))
     monkeypatch.setattr(providers, "check", lambda provider: providers.NAMES[provider])
     picture = tmp_path / "face.png"
     cv2.imwrite(str(picture), doctor.drawn_face()[:, :, ::-1])
     report = analyze(picture, dataclasses.replace(FACE, provider="cuda"))
     assert report.software.provider == "cuda"
-    assert asked == {"cuda"}
+    assert asked == of_fusion == {"cuda"}
 
 
 def test_cuda_fails_clearly_where_it_cannot_run() -> None:

@@ -17,10 +17,11 @@ import numpy as np
 
 from painsense import Analyzer, Settings, face, media
 from painsense import baseline as neutrals
+from painsense.assemble import assemble
 from painsense.follow import Follower, collect
 from painsense.landmarks import Image, thread_networks
 from painsense.media import Media
-from painsense.pipeline import MAX_SIDE_PX, MODALITIES, RUN_IN_S, assemble
+from painsense.pipeline import MAX_SIDE_PX, MODALITIES, RUN_IN_S
 from painsense.report import BaselineStamp, MediaSummary, Report
 from painsense.tracks import Track, sample_period_s
 from painsense.voice import VoiceStream

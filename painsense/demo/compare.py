@@ -1,0 +1,357 @@
+"""The compare page: two recordings of one person, their timelines, and how they differ."""
+
+from __future__ import annotations
+
+import queue
+import tempfile
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from painsense import Analyzer, comparison, comparison_words, media, words
+from painsense.comparison import Change, Comparison
+from painsense.demo import Demo, result, sessions, timeline
+from painsense.demo.playable import copy
+from painsense.demo.sessions import Session
+from painsense.errors import PainsenseError
+from painsense.report import Report, file_name
+from painsense.voice_rest import MEASURES
+
+PAIRS = {
+    "At rest and on movement": ("at rest", "on movement"),
+    "Before and after treatment": ("before", "after"),
+    "Two others": ("first", "second"),
+}
+INTRO = """
+<div class="ps-compare-intro">
+  <h2>Compare two recordings of one person</h2>
+  <p>Choose recordings made alike: same camera, same place, same task, at least {least:.0f} seconds of usable face each.
+  painsense does not recognise faces. That both show the same person is up to you.</p>
+</div>
+"""
+NEUTRALS = (
+    "The first recording: the person is at rest in it",
+    "The rest recording chosen below",
+    "Each recording its own calmest part (least exact)",
+)
+POLL_S = 0.25
+#: units of the values that measures of the voice are shown in; their differences have others
+UNITS = {
+    "f0_semitone": " Hz",
+    "hnr_db": " dB",
+    "cpp_db": " dB",
+    "jitter_local": "%",
+    "shimmer_db": " dB",
+    "alpha_ratio_db": " dB",
+}
+#: of the drawing of a difference, in its own units
+WIDTH, HEIGHT = 240, 34
+
+
+class Stopped(Exception):
+    """The person pressed Cancel, or left."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the page was asked to compare."""
+
+    paths: tuple[Path, Path]
+    labels: tuple[str, str]
+    rest: Path | None
+
+
+@dataclass(frozen=True)
+class Row:
+    """A measure as the page shows it; the drawing's numbers are positions in units of :data:`WIDTH`."""
+
+    name: str
+    values: tuple[str, str]
+    change: Change
+    difference: str
+    detectable: str
+    drawing: dict[str, float] | None
+
+
+def build(app: Demo) -> None:
+    """Add the page to the tab that is being built."""
+    gr.HTML(INTRO.format(least=comparison.MIN_COVERED_S), padding=False)
+    pair = gr.Radio(list(PAIRS), value=next(iter(PAIRS)), label="What are they?", elem_id="ps-compare-pair")
+    with gr.Row(elem_classes="ps-compare-two"):
+        uploads, labels = [], []
+        for k, word in enumerate(("First", "Second")):
+            with gr.Column(min_width=260):
+                labels.append(
+                    gr.Textbox(
+                        next(iter(PAIRS.values()))[k],
+                        label=f"{word} recording is called",
+                        max_length=40,
+                        elem_id=f"ps-compare-label-{k + 1}",
+                    )
+                )
+                uploads.append(
+                    gr.File(
+                        label=f"{word} recording",
+                        file_types=["video", "audio"],
+                        elem_id=f"ps-compare-file-{k + 1}",
+                        height=140,
+                    )
+                )
+    neutral = gr.Radio(
+        list(NEUTRALS), value=NEUTRALS[0], label="Neutral face of the person", elem_id="ps-compare-neutral"
+    )
+    rest = gr.File(
+        label="Rest recording: 5 to 10 s, face at rest, perhaps a sentence spoken calmly",
+        file_types=["video"],
+        visible=False,
+        elem_id="ps-compare-rest",
+        height=120,
+    )
+    with gr.Row():
+        start = gr.Button("Compare", variant="primary", elem_id="ps-compare-start")
+        stop = gr.Button("Cancel", elem_id="ps-compare-stop", interactive=False)
+    status = gr.HTML(elem_id="ps-compare-status", padding=False)
+    shown = gr.HTML(elem_id="ps-compare-result", padding=False)
+
+    private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+    pair.change(_named, pair, [*labels, neutral], **private)
+    neutral.change(lambda which: gr.File(visible=which == NEUTRALS[1]), neutral, rest, **private)
+
+    def run(
+        first: str | None, second: str | None, one: str, other: str, which: str, rest: str | None, request: gr.Request
+    ) -> Iterator[tuple[Any, ...]]:
+        session = sessions.of(request)
+        idle = (gr.Button(interactive=True), gr.Button(interactive=False))
+        busy = (gr.Button(interactive=False), gr.Button(interactive=True))
+        try:
+            asked = _asked(app, session, (first, second), (one, other), which, rest)
+            yield _status("Reading the recordings …"), "", *busy
+            work = _Work(app, session, asked)
+            try:
+                for share, text in work.progress():
+                    yield _status(text, share), "", *busy
+                reports = work.result()
+            finally:
+                work.stop()
+            html = show(comparison.compare(*reports, asked.labels), reports, session, asked.paths)
+            yield _status("Done."), html, *idle
+        except PainsenseError as error:
+            yield _status(str(error), failed=True), "", *idle
+
+    event = start.click(
+        run, [*uploads, *labels, neutral, rest], [status, shown, start, stop], concurrency_limit=2, **private
+    )
+    stop.click(
+        lambda: (_status("Cancelled."), gr.Button(interactive=True), gr.Button(interactive=False)),
+        None,
+        [status, start, stop],
+        cancels=[event],
+        **private,
+    )
+
+
+def _named(pair: str) -> tuple[Any, ...]:
+    """Names of the two, and which neutral fits them."""
+    first, second = PAIRS[pair]
+    return first, second, NEUTRALS[0] if first == "at rest" else NEUTRALS[1]
+
+
+def _status(text: str, share: float | None = None, failed: bool = False) -> str:
+    """The line under the buttons; read out when it changes, without the moving bar."""
+    role = "alert" if failed else "status"
+    bar = "" if share is None else f'<progress max="1" value="{share:.3f}" aria-label="Progress"></progress>'
+    return f'<div class="ps-compare-status{" failed" if failed else ""}"><p role="{role}">{escape(text)}</p>{bar}</div>'
+
+
+def _asked(
+    app: Demo,
+    session: Session,
+    files: tuple[str | None, str | None],
+    labels: tuple[str, str],
+    which: str,
+    rest: str | None,
+) -> Asked:
+    """What is to be compared; PainsenseError in words where something is missing."""
+    for file, word in zip(files, ("first", "second"), strict=True):
+        if file is None:
+            raise PainsenseError(f"Choose the {word} recording.")
+    if which == NEUTRALS[1] and rest is None:
+        raise PainsenseError("Choose the rest recording, or another neutral face.")
+    paths = [session.take(file) for file in files if file is not None]
+    for path in paths:
+        clip = media.open_media(path)
+        if clip.video is not None and clip.video.still:
+            raise PainsenseError(f"{path.name} is a picture. Choose recordings that last at least some seconds.")
+        if clip.duration_s > app.limits.max_minutes * 60:
+            raise PainsenseError(
+                f"{path.name} lasts {words.duration(clip.duration_s)}; at most {app.limits.max_minutes:g} minutes can "
+                "be compared here. Cut it, or use painsense score on the command line."
+            )
+    names = [label.strip() or word for label, word in zip(labels, ("first", "second"), strict=True)]
+    if names[0] == names[1]:
+        raise PainsenseError("Give the two recordings different names.")
+    chosen = {NEUTRALS[0]: paths[0], NEUTRALS[1]: session.take(rest) if rest else None}.get(which)
+    return Asked((paths[0], paths[1]), (names[0], names[1]), chosen)
+
+
+class _Work:
+    """Both analyses on a thread of their own, so that the page can tell how far they are and stop them."""
+
+    def __init__(self, app: Demo, session: Session, asked: Asked) -> None:
+        self._settings = replace(app.settings, baseline="auto" if asked.rest is None else asked.rest)
+        self._session, self._asked = session, asked
+        self._told: queue.Queue[tuple[float, str]] = queue.Queue()
+        self._stop = threading.Event()
+        self._reports: list[Report] = []
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="painsense-compare", daemon=True)
+        self._thread.start()
+
+    def progress(self) -> Iterator[tuple[float, str]]:
+        """Share done and words, until the work is done."""
+        while self._thread.is_alive():
+            latest: tuple[float, str] | None = None
+            try:
+                latest = self._told.get(timeout=POLL_S)
+                while True:
+                    latest = self._told.get_nowait()
+            except queue.Empty:
+                if latest is not None:
+                    yield latest
+
+    def result(self) -> tuple[Report, Report]:
+        """Both reports; what went wrong is raised here."""
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+        return self._reports[0], self._reports[1]
+
+    def stop(self) -> None:
+        """End the work soon; it is not waited for."""
+        self._stop.set()
+
+    def _run(self) -> None:
+        try:
+            with Analyzer(self._settings) as analyzer:
+                for k, (path, label) in enumerate(zip(self._asked.paths, self._asked.labels, strict=True)):
+                    self._reports.append(analyzer.analyze(path, progress=self._step(k, label)))
+        except Stopped:
+            self._error = PainsenseError("Cancelled.")
+        except BaseException as error:
+            self._error = error
+
+    def _step(self, number: int, label: str) -> Any:
+        def step(done_s: float, total_s: float) -> None:
+            if self._stop.is_set() or self._session.ended.is_set():
+                raise Stopped
+            share = done_s / total_s if total_s > 0 else 1.0
+            self._told.put(((number + share) / 2, f"Analysing “{label}” ({number + 1} of 2): {share:.0%}"))
+
+        return step
+
+
+# --- what is shown ----------------------------------------------------------------------------------------------------
+
+
+def show(
+    found: Comparison, reports: tuple[Report, Report], session: Session, paths: tuple[Path | None, Path | None]
+) -> str:
+    """The comparison as HTML, with its files shared with the session alone."""
+    sources = [
+        None if path is None else session.share(copy(path, session.folder), path.name, inline=True) for path in paths
+    ]
+    courses = [
+        timeline.html(report, source, f"compare-{k + 1}")
+        for k, (report, source) in enumerate(zip(reports, sources, strict=True))
+    ]
+    return (
+        timeline.environment()
+        .get_template("compare.html.j2")
+        .render(
+            found=found,
+            headline=comparison_words.VERDICTS[found.verdict],
+            rows=[row(change) for change in found.changes],
+            told=[_inside(comparison_words.NAMES[each.measure]) for each in found.changes[2:] if each.beyond],
+            lead=_lead(found),
+            sides=[
+                {
+                    "label": side.label,
+                    "name": file_name(report.media.file),
+                    "verdict": words.headline(report.clip),
+                    "course": course,
+                    "files": result.write(report, session),
+                }
+                for side, report, course in zip((found.first, found.second), reports, courses, strict=True)
+            ],
+            files=_files(found, session),
+            support=words.SUPPORT_LINE,
+            width=WIDTH,
+            height=HEIGHT,
+        )
+    )
+
+
+def row(change: Change) -> Row:
+    """A measure as the page shows it."""
+    measure = next((each for each in MEASURES if each.name == change.measure), None)
+    name = {"score": "Score, 0 to 10", "pspi": "PSPI, 0 to 16"}.get(change.measure)
+    unit = {"times": "octaves", "1": "", "points of 10": "", "points of 16": ""}.get(change.unit, change.unit)
+    name = name or comparison_words.NAMES[change.measure] + (f" ({unit})" if unit else "")
+    digits = 2 if measure is not None and measure.least < 0.5 else 1
+
+    def number(value: float | None, sign: str = "") -> str:
+        return "–" if value is None else f"{value:{sign}.{digits}f}".replace("-", "−")
+
+    difference = "–"
+    if change.difference is not None:
+        difference = f"{number(change.difference, '+')} ({number(change.low, '+')} to {number(change.high, '+')})"
+    first, second = (
+        number(value) if measure is None or value is None else f"{measure.show(value)}{UNITS.get(measure.name, '')}"
+        for value in (change.first, change.second)
+    )
+    # what a microphone writes down of loudness means nothing on its own
+    values = ("–", "–") if change.measure == "loudness" else (first.replace("-", "−"), second.replace("-", "−"))
+    return Row(name, values, change, difference, number(change.detectable), _drawing(change))
+
+
+def _inside(name: str) -> str:
+    """A name inside a sentence."""
+    return name[0].lower() + name[1:]
+
+
+def _lead(found: Comparison) -> str:
+    """What stands under the headline: how the deciding measure differs, or why nothing can be said."""
+    change = found.change(found.decided_by)
+    if change.difference is None:
+        return change.text
+    return f"{comparison_words.NAMES[found.decided_by]} {_inside(change.text)}"
+
+
+def _drawing(change: Change) -> dict[str, float] | None:
+    """Where the parts of the drawing stand: the interval, and the band of the measurement's own error around 0."""
+    ends = (change.low, change.high, change.difference, change.detectable)
+    if None in ends:
+        return None
+    low, high, value, band = (float(end) for end in ends if end is not None)
+    reach = 1.08 * max(abs(low), abs(high), band, 1e-6)
+    at = {name: WIDTH / 2 * (1 + x / reach) for name, x in (("low", low), ("high", high), ("value", value))}
+    return {**{k: round(v, 1) for k, v in at.items()}, "band": round(WIDTH / 2 * band / reach, 1)}
+
+
+def _files(found: Comparison, session: Session) -> tuple[result.Download, ...]:
+    """The comparison as files to take along."""
+    folder = Path(tempfile.mkdtemp(prefix="comparison-", dir=session.folder))
+    made = []
+    for ending, content, label, text in (
+        ("json", found.to_json(), "Comparison (JSON)", "for programs"),
+        ("csv", found.to_csv(), "Comparison (CSV)", "a row for each measure"),
+    ):
+        name = f"comparison.{ending}"
+        (folder / name).write_text(content, encoding="utf-8", newline="")
+        made.append(result.Download(label, text, name, session.share(folder / name, name)))
+    return tuple(made)
