@@ -1,4 +1,4 @@
-"""The command line: ``painsense score | baseline | demo | doctor | models``.
+"""The command line: ``painsense score | baseline | compare | demo | doctor | models``.
 
 Exit codes: 0 every file has a result ("not enough evidence" is one), 1 a fault of painsense itself or a finding of the
 doctor, 2 wrong use, or a model, provider or baseline that cannot be used here, 3 some file has no result, 130 stopped
@@ -9,23 +9,34 @@ Only click is imported up here: ``painsense --help`` has to answer at once.
 
 from __future__ import annotations
 
-import contextlib
-import importlib.util
 import io
 import os
-import signal
 import sys
-import tempfile
 import traceback
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from painsense import __version__
-from painsense.errors import ModelError, OutputError, PainsenseError, ProviderError
+from painsense.cli_demo import demo
+from painsense.cli_shared import (
+    each_once,
+    face_options,
+    fusion_model_option,
+    output_names,
+    progress_bar,
+    provider_option,
+    quiet_option,
+    read_names,
+    read_neutral,
+    see_face_networks,
+    see_writable,
+    shown_name,
+    undisturbed,
+)
+from painsense.errors import ModelError, PainsenseError, ProviderError
 
 if TYPE_CHECKING:
     from painsense.report import Report
@@ -34,8 +45,6 @@ INTERNAL, WRONG_USE, NO_RESULT, STOPPED = 1, 2, 3, 130
 
 FORMATS, USUAL_FORMATS = ("json", "csv", "html", "pdf"), ("json", "csv", "html")
 MODALITIES = ("face", "voice")
-
-Progress = Callable[[float, float], None]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -62,82 +71,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERNAL
 
 
-def _names_of(choices: tuple[str, ...]) -> Callable[[click.Context, click.Parameter, str], tuple[str, ...]]:
-    """Reads names separated by commas, each one of ``choices``."""
-
-    def read(_context: click.Context, _option: click.Parameter, value: str) -> tuple[str, ...]:
-        names = tuple(dict.fromkeys(name.strip().lower() for name in value.split(",")))
-        if unknown := [name for name in names if name not in choices]:
-            raise click.BadParameter(f"expected one or more of {','.join(choices)}, got {unknown[0]!r}")
-        return names
-
-    return read
-
-
-def _person(_context: click.Context, _option: click.Parameter, value: str) -> str | int:
-    """Reads ``largest``, or the number of a face."""
-    if value == "largest":
-        return value
-    if value.isdecimal() and int(value) >= 1:
-        return int(value)
-    raise click.BadParameter(f"expected largest, or 1, 2, ... for the faces of the picture, got {value!r}")
-
-
-def _neutral(_context: click.Context, _option: click.Parameter, value: str) -> str | Path:
-    """Reads ``auto``, ``none``, or the path of a file that is there."""
-    if value in ("auto", "none"):
-        return value
-    if not Path(value).is_file():
-        raise click.BadParameter(f"expected auto, none, a rest clip or a saved .json, and there is no file {value!r}")
-    return Path(value)
-
-
-def _face_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that say how a face is found and followed; ``score`` and ``baseline`` share them."""
-    options = (
-        click.option(
-            "--fps",
-            type=click.FloatRange(min=0, min_open=True),
-            metavar="N",
-            help="Analyse at most N pictures a second [default: all].",
-        ),
-        click.option(
-            "--person",
-            callback=_person,
-            default="largest",
-            show_default=True,
-            metavar="largest|N",
-            help="Whom to follow: the largest face, or the N-th from the left.",
-        ),
-        click.option(
-            "--workers",
-            type=click.IntRange(min=0),
-            default=0,
-            metavar="N",
-            help="Threads to spread the work over [default: one for each core]. Never changes a result.",
-        ),
-        click.option(
-            "--face-engine",
-            type=click.Choice(["litert", "mediapipe"]),
-            default="litert",
-            show_default=True,
-            help="What runs the face networks; mediapipe is Google's own runtime, kept as the reference.",
-        ),
-        click.option(
-            "--face-model",
-            type=click.Path(path_type=Path),
-            metavar="FILE",
-            help="The face networks: a copy of face_landmarker.task [default: looked for].",
-        ),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-_quiet = click.option("--quiet", is_flag=True, help="Say nothing but errors.")
-
-
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, message="painsense %(version)s")
 def app() -> None:
@@ -157,7 +90,7 @@ def app() -> None:
 )
 @click.option(
     "--baseline",
-    callback=_neutral,
+    callback=read_neutral,
     default="auto",
     show_default=True,
     metavar="auto|none|FILE",
@@ -165,30 +98,19 @@ def app() -> None:
 )
 @click.option(
     "--modalities",
-    callback=_names_of(MODALITIES),
+    callback=read_names(MODALITIES),
     default=",".join(MODALITIES),
     show_default=True,
     metavar="LIST",
     help="What to analyse.",
 )
-@_face_options
-@click.option(
-    "--fusion-model",
-    type=click.Path(path_type=Path),
-    metavar="FILE.onnx",
-    help="A fusion model of your own, made by export.fusion [default: the one that ships with painsense].",
-)
-@click.option(
-    "--provider",
-    type=click.Choice(["cpu", "cuda"]),
-    default="cpu",
-    show_default=True,
-    help="Where painsense's own networks are computed.",
-)
+@face_options
+@fusion_model_option
+@provider_option
 @click.option(
     "--format",
     "formats",
-    callback=_names_of(FORMATS),
+    callback=read_names(FORMATS),
     default=",".join(USUAL_FORMATS),
     show_default=True,
     metavar="LIST",
@@ -199,7 +121,7 @@ def app() -> None:
     is_flag=True,
     help="Put pictures of the person into the HTML report. Without this no picture is kept.",
 )
-@_quiet
+@quiet_option
 def score(
     clips: tuple[Path, ...],
     out: Path | None,
@@ -224,11 +146,11 @@ def score(
 
     check_formats(formats)
     if "face" in modalities:
-        _see_face_networks(face_model, options["face_engine"])
+        see_face_networks(face_model, options["face_engine"])
     if Path(options["baseline"]).suffix == ".json":
         Baseline.load(Path(options["baseline"]))  # a wrong one is wrong for every clip: say so once, now
     settings = Settings(modalities=modalities, face_model=face_model, **options)
-    unique = _once(clips)
+    unique = each_once(clips)
     waiting = dict(zip(unique, output_names(unique, out), strict=True))
     failed: list[tuple[Path, str]] = []
     internal = False
@@ -241,10 +163,10 @@ def score(
                 folder, stem = waiting[clip]
                 try:
                     if clip.is_file():  # if not, that is what has to be said
-                        _see_writable(folder)
-                    with _progress(clip, quiet) as progress:
+                        see_writable(folder)
+                    with progress_bar(clip, quiet) as progress:
                         report = analyzer.analyze(clip, progress=progress)
-                    with _undisturbed():
+                    with undisturbed():
                         files = report.write(folder, formats, stem)
                         del waiting[clip]
                 except PainsenseError as error:
@@ -258,11 +180,12 @@ def score(
                     if not quiet:
                         click.echo(result_line(clip, report, files))
                         for warning in report.quality.warnings:
-                            click.echo(f"{_name(clip)}: note: {warning}", err=True)
+                            click.echo(f"{shown_name(clip)}: note: {warning}", err=True)
     except KeyboardInterrupt:
         _tell_failures(failed, len(unique))
         click.echo(
-            f"stopped; nothing was written for {', '.join(map(_name, waiting))}" if waiting else "stopped", err=True
+            f"stopped; nothing was written for {', '.join(map(shown_name, waiting))}" if waiting else "stopped",
+            err=True,
         )
         return STOPPED
     _tell_failures(failed, len(unique))
@@ -278,8 +201,8 @@ def score(
     metavar="FILE.json",
     help="Where to save it.",
 )
-@_face_options
-@_quiet
+@face_options
+@quiet_option
 def baseline(clip: Path, out: Path, quiet: bool, face_model: Path | None, **options: Any) -> int:
     """Save a person's own neutral face from a recording of them at rest.
 
@@ -289,14 +212,14 @@ def baseline(clip: Path, out: Path, quiet: bool, face_model: Path | None, **opti
         raise click.BadParameter(f"expected a name that ends in .json, got {out.name!r}", param_hint="'--out'")
     from painsense.pipeline import Settings, make_baseline
 
-    _see_face_networks(face_model, options["face_engine"])
+    see_face_networks(face_model, options["face_engine"])
     settings = Settings(baseline="none", face_model=face_model, **options)
     try:
         if clip.is_file():
-            _see_writable(out.parent)
-        with _progress(clip, quiet) as progress:
+            see_writable(out.parent)
+        with progress_bar(clip, quiet) as progress:
             made = make_baseline(clip, settings, progress)
-        with _undisturbed():
+        with undisturbed():
             made.save(out)
     except (ModelError, ProviderError):
         raise
@@ -304,11 +227,40 @@ def baseline(clip: Path, out: Path, quiet: bool, face_model: Path | None, **opti
         _tell_failures([(clip, str(error))], 1)
         return NO_RESULT
     except KeyboardInterrupt:
-        click.echo(f"stopped; {_name(out)} was not written", err=True)
+        click.echo(f"stopped; {shown_name(out)} was not written", err=True)
         return STOPPED
     if not quiet:
-        click.echo(f"{_name(clip)}: neutral saved: {_name(out)}")
+        click.echo(f"{shown_name(clip)}: neutral saved: {shown_name(out)}")
     return 0
+
+
+@app.command(short_help="Compare two results of one person.")
+@click.argument("first", type=click.Path(path_type=Path), metavar="A.painsense.json")
+@click.argument("second", type=click.Path(path_type=Path), metavar="B.painsense.json")
+@click.option("--labels", default="first,second", show_default=True, metavar="A,B", help="What they are called.")
+@click.option("--format", "kind", type=click.Choice(["text", "json", "csv"]), default="text", show_default=True)
+def compare(first: Path, second: Path, labels: str, kind: str) -> int:
+    """Compare two recordings of one person, for example at rest and on movement, from what `painsense score` wrote.
+
+    It says how the second differs from the first, with a 90% interval, and whether that is beyond the measurement's own
+    error, or why they cannot be compared. Differences of the voice need the recordings: painsense demo.
+    """
+    from painsense.comparison import compare_files
+
+    names = tuple(label.strip() for label in labels.split(","))
+    if len(names) != 2 or not all(names):
+        raise click.BadParameter(f"expected two names with a comma between them, got {labels!r}", param_hint="--labels")
+    found = compare_files(first, second, (names[0], names[1]))
+    if kind != "text":
+        click.echo(found.to_json() if kind == "json" else found.to_csv(), nl=False)
+        return 0
+    click.echo(found.text)
+    for warning in found.warnings:
+        click.echo(f"note: {warning}", err=True)
+    return 0
+
+
+app.add_command(demo)
 
 
 @app.command(short_help="Check that everything works on this machine.")
@@ -337,7 +289,7 @@ def models() -> None:
     for entry in (*manifest.external, *manifest.installed):
         try:
             asset = assets.find(entry)
-            place = f"{_name(asset.path)} ({asset.found})"
+            place = f"{shown_name(asset.path)} ({asset.found})"
         except ModelError as error:
             place = f"none that can be used: {str(error).splitlines()[0]}"
         click.secho(f"{entry.name} {entry.version}", bold=True)
@@ -348,114 +300,6 @@ def models() -> None:
             ("file", place),
         ):
             click.echo(f"  {label:8} {text}")
-
-
-@app.command(short_help="Open painsense in a browser.")
-@click.option("--port", type=click.IntRange(0, 65535), default=7860, show_default=True, help="0 takes a free one.")
-@click.option(
-    "--host",
-    default="127.0.0.1",
-    show_default=True,
-    metavar="ADDRESS",
-    help="Where to listen. Any other than this machine alone needs a password; 0.0.0.0 is everywhere.",
-)
-@click.option(
-    "--name",
-    "names",
-    multiple=True,
-    metavar="NAME",
-    help="A name under which others reach this machine, beside its own; may be given more than once.",
-)
-@click.option("--no-browser", is_flag=True, help="Open no window.")
-@click.option(
-    "--password-file",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="What --hash-password made [default: PAINSENSE_DEMO_PASSWORD_HASH].",
-)
-@click.option("--hash-password", is_flag=True, help="Ask for a password, print what --password-file takes, and stop.")
-@click.option("--tls-cert", type=click.Path(path_type=Path), metavar="FILE", help="A certificate (PEM), for https.")
-@click.option("--tls-key", type=click.Path(path_type=Path), metavar="FILE", help="The certificate's key (PEM).")
-@click.option(
-    "--max-mb",
-    type=click.FloatRange(min=0, min_open=True),
-    default=2000.0,
-    show_default=True,
-    metavar="N",
-    help="The largest file that is taken.",
-)
-@click.option(
-    "--max-minutes",
-    type=click.FloatRange(min=0, min_open=True),
-    default=60.0,
-    show_default=True,
-    metavar="N",
-    help="The longest recording that is taken.",
-)
-@click.option(
-    "--face-model",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="The face networks: a copy of face_landmarker.task [default: looked for].",
-)
-@click.option(
-    "--fusion-model",
-    type=click.Path(path_type=Path),
-    metavar="FILE.onnx",
-    help="A fusion model of your own, made by export.fusion [default: the one that ships with painsense].",
-)
-@click.option("--provider", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
-def demo(
-    port: int,
-    host: str,
-    names: tuple[str, ...],
-    no_browser: bool,
-    password_file: Path | None,
-    hash_password: bool,
-    tls_cert: Path | None,
-    tls_key: Path | None,
-    max_mb: float,
-    max_minutes: float,
-    face_model: Path | None,
-    **settings: Any,
-) -> int:
-    """Open painsense in a browser: recordings, live camera, comparisons. Stop it with Ctrl-C.
-
-    It needs the extra `demo`: pip install 'painsense[demo]'. Only this machine can reach it, unless --host says
-    otherwise. Nothing is sent anywhere, and no recording is kept.
-    """
-    if hash_password:
-        from painsense.demo.security import Password
-
-        if sys.stdin.isatty():
-            text = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
-        else:
-            text = sys.stdin.readline().rstrip("\r\n")
-        click.echo(Password.of(text).line())
-        return 0
-    if (tls_cert is None) != (tls_key is None):
-        raise click.UsageError("--tls-cert and --tls-key belong together: name both")
-    if missing := [name for name in ("gradio", "reportlab", "websockets") if not importlib.util.find_spec(name)]:
-        raise click.UsageError(f"the demo needs {', '.join(missing)}: pip install 'painsense[demo]'")
-    from painsense.demo import Limits, server
-    from painsense.demo.security import read_password
-    from painsense.pipeline import Settings
-
-    _see_face_networks(face_model, "litert")
-    server.run(
-        Settings(face_model=face_model, **settings),
-        Limits(max_bytes=round(max_mb * 1e6), max_minutes=max_minutes),
-        server.Address(
-            host=host,
-            port=port,
-            names=names,
-            password=read_password(password_file),
-            tls=(tls_cert, tls_key) if tls_cert and tls_key else None,
-        ),
-        browser=not no_browser,
-        say=lambda line: click.echo(line, err=line.startswith("warning")),
-    )
-    return 0
 
 
 def result_line(clip: Path, report: Report, files: Sequence[Path]) -> str:
@@ -478,102 +322,8 @@ def result_line(clip: Path, report: Report, files: Sequence[Path]) -> str:
     if quality.face_usable_share is not None:
         parts.append(f"face usable {100 * quality.face_usable_share:.0f}%")
     shown = next((file for file in files if file.suffix == ".html"), files[0])
-    parts.append(f"report: {_name(shown)}")
-    return f"{_name(clip)}: {'; '.join(parts)}"
-
-
-def output_names(clips: Sequence[Path], out: Path | None) -> list[tuple[Path, str]]:
-    """The folder and stem of each clip's result files, no two alike.
-
-    The stem is the clip's name without its ending. Clips that would share one get their ending joined on ("clip-mp4"),
-    and if that is not enough a number ("clip-mp4-2"). Letter case does not tell names apart: not every disk does.
-    """
-
-    def key(folder: Path, stem: str) -> tuple[str, str]:
-        return os.path.realpath(folder), stem.casefold()
-
-    folders = [out if out is not None else clip.parent for clip in clips]
-    wanted = Counter(key(folder, clip.stem) for clip, folder in zip(clips, folders, strict=True))
-    taken = {name for name, count in wanted.items() if count == 1}
-    names = []
-    for clip, folder in zip(clips, folders, strict=True):
-        stem = clip.stem
-        if wanted[key(folder, stem)] > 1:
-            base = stem = "-".join([clip.stem, *filter(None, [clip.suffix.lstrip(".")])])
-            number = 1
-            while key(folder, stem) in taken:
-                number += 1
-                stem = f"{base}-{number}"
-            taken.add(key(folder, stem))
-        names.append((folder, stem))
-    return names
-
-
-def _once(clips: Sequence[Path]) -> list[Path]:
-    """The clips without those that were named before, under whatever name."""
-    once: dict[str, Path] = {}
-    for clip in clips:
-        if once.setdefault(os.path.realpath(clip), clip) is not clip:
-            click.echo(f"{_name(clip)}: named twice, scored once", err=True)
-    return list(once.values())
-
-
-def _see_face_networks(path: Path | None, engine: str) -> None:
-    """ModelError before the first clip where the face networks are not there; says so if they have to be downloaded."""
-    if engine == "mediapipe":
-        from painsense.reference import check
-
-        check()
-    from painsense.assets import face_model
-
-    face_model(path, announce=lambda line: click.echo(line, err=True))
-
-
-def _see_writable(folder: Path) -> None:
-    """OutputError where nothing can be written: better now than after the analysis. A missing folder is made later."""
-    if not folder.exists():
-        return
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise OutputError(
-            f"{_name(folder)}: results go here, and the folder cannot be written ({error.strerror}); "
-            "name another folder with --out"
-        ) from error
-
-
-@contextlib.contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Let Ctrl-C wait until the block is done, so that "nothing was written" is true when it is said."""
-    pressed = []
-    try:
-        before = signal.signal(signal.SIGINT, lambda *_: pressed.append(True))
-    except ValueError:  # only the main thread hears of Ctrl-C
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-        if pressed:
-            raise KeyboardInterrupt
-
-
-@contextlib.contextmanager
-def _progress(clip: Path, quiet: bool) -> Iterator[Progress | None]:
-    """A bar on the terminal with the time left; None where nobody would see it."""
-    if quiet or not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(click.format_filename(clip.name, shorten=True), total=None)
-        yield lambda done_s, total_s: bar.update(task, completed=done_s, total=total_s)
+    parts.append(f"report: {shown_name(shown)}")
+    return f"{shown_name(clip)}: {'; '.join(parts)}"
 
 
 def _tell_failures(failed: Sequence[tuple[Path, str]], total: int) -> None:
@@ -582,7 +332,7 @@ def _tell_failures(failed: Sequence[tuple[Path, str]], total: int) -> None:
         click.echo(f"{len(failed)} of {total} clips have no result:", err=True)
     for clip, text in failed:
         # most messages name the file already
-        click.echo(text if clip.name and clip.name in text else f"{_name(clip)}: {text}", err=True)
+        click.echo(text if clip.name and clip.name in text else f"{shown_name(clip)}: {text}", err=True)
 
 
 def _internal(error: Exception) -> str:
@@ -594,8 +344,3 @@ def _internal(error: Exception) -> str:
         f"internal error: {what}. This is a fault of painsense, not of your recording: please report it with this line "
         "and what `painsense doctor` says; PAINSENSE_DEBUG=1 shows where it happened"
     )
-
-
-def _name(path: Path) -> str:
-    """A path as it can be printed, whatever bytes are in it."""
-    return click.format_filename(path)

@@ -24,20 +24,22 @@ REACH = 13  # frames of pitch and sound that are looked at on either side
 
 _SHORTEST, _LONGEST = 0.8, 1.25  # of the decided period: where the next one is looked for
 _PERIOD_RATIO, _AMPLITUDE_RATIO = 1.3, 1.6
-_LEAST_ALIKE = (0.5, 0.7)  # correlation of a period and the next for jitter and for shimmer: below, no repetition
+_LEAST_ALIKE = (0.5, 0.75)  # correlation of a period and the next for jitter and for shimmer: below, no repetition
 _LEAST_PAIRS = 3  # periods compared before a frame has a jitter
 _NEAR_S = 0.100  # jitter and shimmer: periods up to this far from the middle of a frame
 _CLOSE_S = 0.018  # harmonics-to-noise ratio
 _NARROWEST = 32  # samples compared at least, 2 ms: a period of a scream has too few
 _HNR_WIDTH = 1.6  # of a period: what is compared for the harmonics-to-noise ratio; shorter finds likeness in noise
 _TEMPLATE = 2  # periods on either side that tell what a period looks like
-_FOREIGN_CAP = 0.5  # share of the amplitudes' variance that may be put down to noise and ringing, not to the larynx
+_FAR_S, _FAR_WIDTH = 0.008, 120  # what rings in a formant is alike one short period later: noise is not that long
+_STILL = 0.0005  # relative; periods are compared that far apart only where the pitch has hardly moved in between
+_FOREIGN_CAP = 0.44  # share of the amplitudes' variance that may be put down to noise and ringing, not to the larynx
 
 _EDGE = 180  # samples: half the longest period
 _LONGEST_PERIOD = 512  # samples of sound that a period and the search for the next take up
 _ORDER, _WINDOW, _FFT = 16, 480, 512  # linear prediction that flattens the spectrum, 30 ms
-_FLATTEN, _EXCITE = 0.9, 0.97  # 1: all of the tract is taken out, and noise is lifted; 0: nothing
-_SMOOTH = np.array([1, 4, 6, 4, 1]) / 16  # under 2 kHz the excitation stands above the noise
+_FLATTEN = 0.9  # 1: all of the tract is taken out, and noise is lifted; 0: nothing
+_SPLIT_HZ, _SPLIT_TAPS = (1000.0, 5500.0), 63  # noise under the first is not the noise between the two
 
 _BOERSMA = "Boersma 1993, Proc. Inst. Phonetic Sciences Amsterdam 17, 97-110"
 _PRAAT = "conventions of Boersma & Weenink, Praat manual, 'Voice 2. Jitter', 'Voice 3. Shimmer'; " + _BOERSMA
@@ -55,8 +57,8 @@ COLUMNS = (
     Column(
         "shimmer_local",
         "1",
-        "mean |A(i+1) - A(i)| over mean A of the periods' amplitudes within 100 ms, less what the wave does not share "
-        "with the excitation of the tract (noise, ringing; at most half the variance); missing as jitter is",
+        "mean |A(i+1) - A(i)| over mean A of the periods' amplitudes within 100 ms, less what does not change low and "
+        "high frequencies alike (noise, ringing; at most 44% of the variance); missing as jitter is",
         0.0,
         0.6,
         _PRAAT,
@@ -72,8 +74,8 @@ COLUMNS = (
     Column(
         "hnr_db",
         "dB",
-        "harmonics-to-noise ratio: 10 log10(r / (1 - r)), r the mean cross-correlation of neighbouring periods within "
-        "18 ms; missing without a pitch",
+        "harmonics-to-noise ratio: 10 log10(r / (1 - r)), r the mean cross-correlation within 18 ms of neighbouring "
+        "periods, or of those 8 ms apart where the pitch is held still; missing without a pitch",
         -30.0,
         50.0,
         _BOERSMA,
@@ -91,13 +93,25 @@ COLUMNS = (
 NAMES = tuple(column.name for column in COLUMNS)
 
 
+def _low_pass(hz: float) -> FloatArray:
+    """Windowed-sinc filter that keeps what lies under ``hz``, [shape=(63,)]."""
+    at = np.arange(_SPLIT_TAPS) - _SPLIT_TAPS // 2
+    taps = np.sinc(2 * hz / SAMPLE_RATE_HZ * at) * np.hamming(_SPLIT_TAPS)
+    return np.asarray(taps / taps.sum(), np.float32)
+
+
+_LOW_BAND = _low_pass(_SPLIT_HZ[0])
+_HIGH_BAND = _low_pass(_SPLIT_HZ[1]) - _LOW_BAND
+
+
 @dataclass(frozen=True)
 class Periods:
     """Neighbouring glottal periods: arrays [shape=(m,)], one entry for each period that was found.
 
     ``mark`` where it begins, in samples (the same phase in every period of a run); ``length`` in samples;
     ``correlation`` with the next period, ``likeness`` the same within one period's width only; ``gain_db`` of the next
-    period's amplitude over its own in the wave, ``pulse_db`` in what excites the tract; ``subharmonic`` the power share
+    period's amplitude over its own, ``low_db`` in what lies under 1 kHz, ``high_db`` in what excites the tract above;
+    ``distant`` the correlation with the period 8 ms later, NaN where the pitch moves; ``subharmonic`` the power share
     of what repeats after two or three periods only; ``linked`` says that the next entry is the period after it.
     """
 
@@ -106,7 +120,9 @@ class Periods:
     correlation: Array
     likeness: Array
     gain_db: Array
-    pulse_db: Array
+    low_db: Array
+    high_db: Array
+    distant: Array
     subharmonic: Array
     linked: npt.NDArray[np.bool_]
 
@@ -160,13 +176,15 @@ def measure(y: FloatArray, f0_hz: FloatArray) -> FloatArray:
     close = mark + length
     change = mean(close, np.abs(found.gain_db), steady, _NEAR_S, _LEAST_PAIRS)
     square = mean(close, np.square(found.gain_db), steady, _NEAR_S, _LEAST_PAIRS)
-    # what wave and excitation have in common is the larynx; noise and the ringing of the tract differ in them
-    common = mean(close, found.gain_db * np.clip(np.nan_to_num(found.pulse_db), -8, 8), steady, _NEAR_S, _LEAST_PAIRS)
+    # what changes low and high alike is the larynx; noise and the ringing of the tract differ in them
+    low_db, high_db = (np.clip(np.nan_to_num(part), -8, 8) for part in (found.low_db, found.high_db))
+    common = mean(close, low_db * high_db, steady, _NEAR_S, _LEAST_PAIRS)
     keep = np.sqrt(np.clip(common / np.maximum(square, 1e-9), 1 - _FOREIGN_CAP, 1))
     tilt = np.abs(np.tanh(found.gain_db * (np.log(10) / 40))) * 2  # |A2 - A1| over their mean
     out[:, 1] = mean(close, tilt, steady, _NEAR_S, _LEAST_PAIRS) * keep
     out[:, 2] = change * keep
-    r = mean(close, found.correlation, np.isfinite(found.correlation), _CLOSE_S, 1)
+    r = np.where(np.isfinite(found.distant), found.distant, found.correlation)
+    r = mean(close, r, np.isfinite(r), _CLOSE_S, 1)
     r = np.clip(r, 0.001, 0.99999)
     out[:, 3] = 10 * np.log10(r / (1 - r))
     out[:, 4] = np.clip(mean(close, found.subharmonic, np.isfinite(found.subharmonic), _NEAR_S, _LEAST_PAIRS), 0, 1)
@@ -175,26 +193,40 @@ def measure(y: FloatArray, f0_hz: FloatArray) -> FloatArray:
 
 def periods(y: FloatArray, f0_hz: FloatArray) -> Periods:
     """The glottal periods of every stretch with a pitch: ``y`` [shape=(160 * n,)], ``f0_hz`` [shape=(n,)]."""
-    flat, excitation = _flattened(y, np.isfinite(f0_hz))
+    pitched = np.isfinite(f0_hz)
+    flat = _flattened(y, pitched)
     margin = int(4 * SAMPLE_RATE_HZ / 46)
-    wave, excitation = np.pad(np.asarray(y, np.float32), margin), np.pad(excitation, margin)
+    wave = np.pad(np.asarray(y, np.float32), margin)
+    low, high = np.zeros_like(wave), np.zeros_like(wave)
     parts = []
-    for first, last in runs(np.isfinite(f0_hz)):
+    for first, last in runs(pitched):
         marks = _chain(flat, f0_hz, first, last)
         if len(marks) >= 3:
-            parts.append(_compare(wave, excitation, marks, margin))
+            near = slice(max(first * HOP - _LONGEST_PERIOD, 0), last * HOP + _LONGEST_PERIOD)
+            here = slice(near.start + margin, min(near.stop, len(flat)) + margin)
+            low[here] = np.convolve(wave[here], _LOW_BAND, "same")
+            high[here] = np.convolve(flat[near], _HIGH_BAND, "same")
+            frame = np.clip((marks / HOP).astype(np.intp), first, last - 1) - first
+            parts.append(_compare((wave, low, high), marks, _still(f0_hz[first:last])[frame], margin))
     if not parts:
-        nothing = np.empty(0)
-        return Periods(nothing, nothing, nothing, nothing, nothing, nothing, nothing, np.empty(0, bool))
+        return Periods(*(np.empty(0, bool if name == "linked" else float) for name in Periods.__dataclass_fields__))
     return Periods(*(np.concatenate([getattr(part, name) for part in parts]) for name in Periods.__dataclass_fields__))
 
 
-def _flattened(y: FloatArray, wanted: npt.NDArray[np.bool_]) -> tuple[FloatArray, FloatArray]:
-    """``y`` less most, and less nearly all of what the vocal tract did; each hop has its own linear predictor.
+def _still(f0_hz: FloatArray) -> npt.NDArray[np.bool_]:
+    """Frames of one stretch, [shape=(n,)], in which the pitch hardly moves: its slope over 80 ms, times the 8 ms."""
+    octave = np.log(f0_hz.astype(np.float64))
+    index = np.arange(len(octave))
+    before, after = np.maximum(index - 4, 0), np.minimum(index + 4, len(octave) - 1)
+    slope = np.abs(octave[after] - octave[before]) / (np.maximum(after - before, 1) * HOP / SAMPLE_RATE_HZ)
+    return np.asarray(slope * _FAR_S <= _STILL)
+
+
+def _flattened(y: FloatArray, wanted: npt.NDArray[np.bool_]) -> FloatArray:
+    """``y`` less most of what the vocal tract did; each hop has its own linear predictor.
 
     The ringing of one period reaches into the next and hides a part of its shift; noise between the harmonics must not
-    be lifted either, so the predictor's roots are drawn in. The second is
-    smoothed (2 kHz) instead.
+    be lifted either, so the predictor's roots are drawn in.
     """
     import scipy.fft  # seven times as fast as NumPy's on many short frames
 
@@ -202,29 +234,21 @@ def _flattened(y: FloatArray, wanted: npt.NDArray[np.bool_]) -> tuple[FloatArray
     near[1:] |= wanted[:-1]
     near[:-1] |= wanted[1:]
     hops = np.flatnonzero(near)
-    out, excitation = np.zeros(len(y), np.float32), np.zeros(len(y), np.float32)
+    out = np.zeros(len(y), np.float32)
     if not len(hops):
-        return out, excitation
+        return out
     side = (_WINDOW - HOP) // 2
     padded = np.pad(np.asarray(y, np.float32), side)
     frames = windows(padded, _WINDOW)[::HOP][hops]
     spectrum = scipy.fft.rfft(frames * np.hanning(_WINDOW).astype(np.float32), _FFT, axis=1)
     power = np.square(spectrum.real) + np.square(spectrum.imag)
     correlation = scipy.fft.irfft(power, axis=1)[:, : _ORDER + 1]
-    predictor = levinson(correlation.astype(np.float64))
-    flatter = predictor * _EXCITE ** np.arange(_ORDER + 1)
-    smooth = np.zeros((len(hops), _ORDER + len(_SMOOTH)))
-    for k, tap in enumerate(_SMOOTH):
-        smooth[:, k : k + _ORDER + 1] += tap * flatter
-    for target, taps, early in (
-        (out, predictor * _FLATTEN ** np.arange(_ORDER + 1), 0),
-        (excitation, smooth, len(_SMOOTH) // 2),
-    ):
-        error = np.zeros((len(hops), HOP), np.float32)
-        for k, tap in enumerate(taps.astype(np.float32).T):
-            error += tap[:, None] * frames[:, side + early - k : side + early - k + HOP]
-        target.reshape(-1, HOP)[hops] = error
-    return out, excitation
+    taps = levinson(correlation.astype(np.float64)) * _FLATTEN ** np.arange(_ORDER + 1)
+    error = np.zeros((len(hops), HOP), np.float32)
+    for k, tap in enumerate(taps.astype(np.float32).T):
+        error += tap[:, None] * frames[:, side - k : side - k + HOP]
+    out.reshape(-1, HOP)[hops] = error
+    return out
 
 
 def levinson(correlation: Array) -> Array:
@@ -290,8 +314,12 @@ def _walk(flat: FloatArray, length: list[float], at: float, start: int, stop: in
     return np.array(marks)
 
 
-def _compare(wave: FloatArray, excitation: FloatArray, marks: Array, margin: int) -> Periods:
-    """What neighbouring periods of one run have in common, in the sound as it was recorded."""
+def _compare(sounds: tuple[FloatArray, ...], marks: Array, still: npt.NDArray[np.bool_], margin: int) -> Periods:
+    """What neighbouring periods of one run have in common.
+
+    ``sounds`` as it was recorded, under 1 kHz, and above less the tract; ``still`` says at which marks the pitch stays
+    """
+    wave = sounds[0]
     length = np.diff(marks)
     half = max(int(np.median(length) / 2), _NARROWEST // 2)
     width = 2 * half + 1
@@ -315,14 +343,27 @@ def _compare(wave: FloatArray, excitation: FloatArray, marks: Array, margin: int
             again = _alike(wave, now[:m], own[:m], place[:m] + span)
             subharmonic[:m] = np.fmax(subharmonic[:m], (again - correlation[:m]) / factor)
 
-    gain_db, pulse_db = (_gains(part, place, half, weight) for part in (wave, excitation))
+    # the same 8 ms later, by when noise that rang in a formant has died away
+    distant = np.full(len(length), np.nan)
+    many = int(np.ceil(_FAR_S * SAMPLE_RATE_HZ / np.median(length)))
+    if 1 < many < len(marks) and still.any():
+        m = len(marks) - many
+        use = np.flatnonzero(still[:m])
+        piece = _around(wave, place[use], max(now.shape[1], _FAR_WIDTH) // 2)
+        own = np.einsum("ij,ij->i", piece, piece)
+        span = np.rint(marks[use + many] - marks[use]).astype(np.intp)
+        distant[use + many // 2] = _alike(wave, piece, own, place[use] + span)
+
+    gain_db, low_db, high_db = (_gains(part, place, half, weight) for part in sounds)
     return Periods(
         mark=marks[:-1],
         length=length,
         correlation=correlation,
         likeness=likeness,
         gain_db=gain_db,
-        pulse_db=pulse_db,
+        low_db=low_db,
+        high_db=high_db,
+        distant=distant,
         subharmonic=subharmonic,
         linked=np.append(np.ones(len(length) - 1, bool), False),
     )

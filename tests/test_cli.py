@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import re
 import signal
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from painsense import __version__, cli, doctor, landmarks, providers
+from painsense import __version__, cli, cli_shared, doctor, landmarks, providers
 from painsense.errors import BaselineError, MediaError, ModelError, OutputError, ProviderError
 from painsense.pipeline import Settings
 from tests.clips import make_clip
@@ -106,7 +107,9 @@ def test_results_lie_beside_the_clip_and_one_line_says_what_came_out(
 
 def test_a_fused_score_is_shown_with_its_interval(tmp_path: Path) -> None:
     line = cli.result_line(Path("clip.mp4"), make_report(4.0, fused=True), [tmp_path / "clip.painsense.json"])
-    assert line.startswith("clip.mp4: Pain expression score: 5.2 of 10, at its highest 8.1; 90% interval 3.9-6.4; PSPI ")
+    assert line.startswith(
+        "clip.mp4: Pain expression score: 5.2 of 10, at its highest 8.1; 90% interval 3.9-6.4; PSPI "
+    )
     assert line.endswith("report: " + str(tmp_path / "clip.painsense.json"))
 
 
@@ -242,7 +245,7 @@ def test_a_result_that_cannot_be_written_is_a_failure_of_that_clip(
         (["score"], "Missing argument"),
         (["score", "clip.mp4", "--modalities", "face,smell"], "expected one or more of face,voice, got 'smell'"),
         (["score", "clip.mp4", "--modalities", ""], "expected one or more of face,voice"),
-        (["score", "clip.mp4", "--format", "pdf"], "expected one or more of json,csv,html, got 'pdf'"),
+        (["score", "clip.mp4", "--format", "docx"], "expected one or more of json,csv,html,pdf, got 'docx'"),
         (["score", "clip.mp4", "--person", "0"], "expected largest, or 1, 2"),
         (["score", "clip.mp4", "--person", "smallest"], "expected largest, or 1, 2"),
         (["score", "clip.mp4", "--fps", "0"], "0"),
@@ -318,12 +321,15 @@ def test_the_voice_alone_needs_no_face_networks(
     ],
 )
 def test_no_two_clips_write_the_same_files(given: list[str], stems: list[str]) -> None:
-    names = cli.output_names([Path(name) for name in given], Path("out"))
+    names = cli_shared.output_names([Path(name) for name in given], Path("out"))
     assert names == [(Path("out"), stem) for stem in stems]
 
 
 def test_clips_of_one_name_in_two_folders_need_no_other_names() -> None:
-    assert cli.output_names([Path("one/a.mp4"), Path("two/a.mp4")], None) == [(Path("one"), "a"), (Path("two"), "a")]
+    assert cli_shared.output_names([Path("one/a.mp4"), Path("two/a.mp4")], None) == [
+        (Path("one"), "a"),
+        (Path("two"), "a"),
+    ]
 
 
 def test_a_clip_named_twice_is_scored_once(analyses: Analyses, tmp_path: Path, capsys: Captured) -> None:
@@ -564,3 +570,32 @@ def test_a_model_that_is_not_there_is_said_in_its_line(
     monkeypatch.setenv("PAINSENSE_FACE_MODEL", str(tmp_path / "absent.task"))
     assert cli.main(["models"]) == 0
     assert re.search(r"^  file +none that can be used: .*absent\.task", capsys.readouterr().out, re.MULTILINE)
+
+
+# ---- compare
+
+
+def test_a_pdf_without_what_makes_it_is_said_before_the_work(
+    analyses: Analyses, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (clip,) = clips(tmp_path, "a.mp4")
+    monkeypatch.setattr("painsense.report.find_spec", lambda name: None)
+    assert cli.main(["score", clip, "--format", "pdf"]) == cli.WRONG_USE
+    assert "pip install 'painsense[pdf]'" in capsys.readouterr().err
+    assert analyses.clips == []
+
+
+def test_compare_tells_two_results_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = []
+    for name, sha256 in (("rest", "ab" * 32), ("move", "cd" * 32)):
+        report = make_report(60.0, fused=True)
+        report = replace(report, media=replace(report.media, file=f"{name}.mp4", sha256=sha256))
+        files += [str(file) for file in report.write(tmp_path, ("json",), name)]
+    assert cli.main(["compare", *files, "--labels", "at rest,on movement"]) == 0
+    told = capsys.readouterr()
+    assert "on movement" in told.out and "calmest part" in told.err
+    assert cli.main(["compare", *files, "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["labels"] == ["first", "second"]
+    assert cli.main(["compare", files[0], str(tmp_path / "gone.json")]) == cli.WRONG_USE
+    assert "gone.json" in capsys.readouterr().err
+    assert cli.main(["compare", *files, "--labels", "one"]) == cli.WRONG_USE

@@ -85,16 +85,38 @@ def test_a_perfect_voice_has_next_to_none() -> None:
     assert found["subharmonics"] < 0.005
 
 
+@pytest.mark.parametrize("range_hz", [(90, 300), (300, 450)])
 @pytest.mark.parametrize("hnr_db", [5.0, 10.0, 15.0, 20.0])
-def test_harmonics_to_noise_ratio_is_within_a_decibel(hnr_db: float) -> None:
+def test_harmonics_to_noise_ratio_is_within_a_decibel(hnr_db: float, range_hz: tuple[float, float]) -> None:
     error = []
     for seed in range(8):
         rng, who = rng_speaker(seed)
         sound = simulated.vowel(
-            0.8, rng, speaker=who, f0_hz=float(rng.uniform(90, 300)), jitter=0, shimmer_db=0, hnr_db=hnr_db
+            0.8, rng, speaker=who, f0_hz=float(rng.uniform(*range_hz)), jitter=0, shimmer_db=0, hnr_db=hnr_db
         )
         error.append(measured(sound)["hnr_db"] - hnr_db)
     assert np.median(np.abs(error)) < 1.0
+
+
+def test_a_gliding_pitch_is_not_compared_over_several_periods() -> None:
+    """What is 8 ms apart differs in a glide, though every period is like the next."""
+    rng, who = rng_speaker(1)
+    glide = np.geomspace(220, 330, 400)
+    still, gliding = (
+        measured(simulated.vowel(0.8, rng, speaker=who, f0_hz=f0, jitter=0, shimmer_db=0, hnr_db=60))["hnr_db"]
+        for f0 in (270.0, np.resize(glide, 161))
+    )
+    assert gliding > 0.6 * still
+
+
+def test_what_noise_does_to_amplitudes_is_not_shimmer() -> None:
+    """Screams: in white noise from both ends of the band, little of the change is the larynx's."""
+    ratio = []
+    for seed in range(10):
+        rng, who = rng_speaker(seed)
+        sound = simulated.scream(0.8, rng, speaker=who)
+        ratio.append(measured(sound)["shimmer_db"] / sound.shimmer_db)
+    assert np.median(ratio) < 1.25
 
 
 @pytest.mark.parametrize("f0_hz", [80.0, 140.0, 260.0])

@@ -77,7 +77,7 @@ class Sound:
     mouth_open : ndarray [shape=(n,), 0-1] how far the mouth is open, to move a jaw with
     formants_hz : ndarray [shape=(n, 5), Hz]
     cycle_s : ndarray [shape=(c,), s] when the glottis closes and excites the tract, once in each cycle
-    jitter_local, shimmer_db : realised in the cycles (NaN without at least three cycles)
+    jitter_local, shimmer_db : realised in the cycles, of the pairs that Praat counts (NaN without at least two)
     hnr_db : power of pulses against breath noise over the voiced frames (NaN when unvoiced), before room and noise
     """
 
@@ -519,6 +519,11 @@ def _active_rms(y: npt.NDArray[np.floating]) -> float:
     return float(np.sqrt(np.mean(power[power >= loud])))
 
 
+def _mean(values: Array) -> float:
+    """The mean; NaN of fewer than two."""
+    return float(np.mean(values)) if len(values) >= 2 else np.nan
+
+
 def _no_clip(y: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
     peak = float(np.max(np.abs(y), initial=0.0))
     return np.asarray(y * min(1.0, 0.97 / max(peak, 1e-9)), np.float32)
@@ -651,8 +656,9 @@ def _render(
     y = formed + airy + blown + _hiss(controls, samples, rng) * scale
     y *= 10 ** (level_dbfs / 20) / (float(np.sqrt(np.mean(y[spoken] ** 2))) if voiced.any() else _active_rms(y))
 
-    same = np.diff(run) == 0
-    few = same.sum() < 2
+    # neighbours that count, as in Praat: periods of a ratio up to 1.3, amplitudes up to 1.6
+    counts = (np.diff(run) == 0) & (np.abs(np.diff(np.log(period))) <= np.log(1.3))
+    alike = counts & (np.abs(np.diff(np.log(amplitude))) <= np.log(1.6))
     return Sound(
         y=_no_clip(y),
         f0_hz=np.where(voiced, f0, np.nan),
@@ -660,7 +666,7 @@ def _render(
         mouth_open=np.clip(np.interp(centre_step, steps, controls.mouth_open), 0, 1),
         formants_hz=np.stack([np.interp(centre_step, steps, f) for f in controls.formants_hz.T], axis=1),
         cycle_s=start + period,
-        jitter_local=np.nan if few else float(np.mean(np.abs(np.diff(period))[same]) / np.mean(period)),
-        shimmer_db=np.nan if few else float(np.mean(np.abs(20 * np.diff(np.log10(amplitude)))[same])),
+        jitter_local=_mean(np.abs(np.diff(period))[counts]) / float(np.mean(period)) if len(period) else np.nan,
+        shimmer_db=_mean(np.abs(20 * np.diff(np.log10(amplitude)))[alike]),
         hnr_db=hnr_db,
     )
