@@ -457,10 +457,13 @@ def test_a_reader_who_leaves_early_is_no_reason_for_a_traceback() -> None:
     assert running.wait(30) == 1
 
 
+COMMANDS = ("baseline", "compare", "demo", "doctor", "models", "score")
+
+
 def test_help_and_version(capsys: Captured) -> None:
     assert cli.main(["--help"]) == 0
-    assert re.findall(r"^  (\w+)  ", capsys.readouterr().out, re.MULTILINE) == ["baseline", "doctor", "models", "score"]
-    for command in ("score", "baseline", "doctor", "models"):
+    assert re.findall(r"^  (\w+)  ", capsys.readouterr().out, re.MULTILINE) == list(COMMANDS)
+    for command in COMMANDS:
         assert cli.main([command, "--help"]) == 0
     assert cli.main(["--version"]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == f"painsense {__version__}"
@@ -595,7 +598,7 @@ def test_compare_tells_two_results_apart(tmp_path: Path, capsys: pytest.CaptureF
     told = capsys.readouterr()
     assert "on movement" in told.out and "calmest part" in told.err
     assert cli.main(["compare", *files, "--format", "json"]) == 0
-    assert json.loads(capsys.readouterr().out)["labels"] == ["first", "second"]
+    assert json.loads(capsys.readouterr().out)["first"]["label"] == "first"
     assert cli.main(["compare", files[0], str(tmp_path / "gone.json")]) == cli.WRONG_USE
     assert "gone.json" in capsys.readouterr().err
     assert cli.main(["compare", *files, "--labels", "one"]) == cli.WRONG_USE
