@@ -88,6 +88,9 @@ def test_version_is_the_installed_one() -> None:
 @pytest.mark.parametrize(
     "file",
     [
+        "demo/static/app.css",
+        "demo/static/live.js",
+        "demo/templates/result.html.j2",
         "py.typed",
         "schema/report-1.schema.json",
         "templates/report.css",
@@ -95,11 +98,26 @@ def test_version_is_the_installed_one() -> None:
         "templates/report.js",
         "weights/action_units.onnx",
         "weights/face_shape.npz",
+        "weights/fusion.onnx",
         "weights/manifest.json",
+        "weights/voice_segments.onnx",
     ],
 )
 def test_files_beside_the_code_are_installed(file: str) -> None:
     assert importlib.resources.files("painsense").joinpath(file).is_file()
+
+
+def test_the_example_of_the_demo_is_there() -> None:
+    from painsense.demo import examples
+
+    assert all(examples.find(example.file).stat().st_size > 100_000 for example in examples.EXAMPLES)
+
+
+def test_without_its_extra_the_demo_says_how_to_get_it() -> None:
+    code = "import sys; sys.modules['gradio'] = None; from painsense.cli import main; sys.exit(main(['demo']))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "pip install 'painsense[demo]'" in done.stderr
 
 
 def test_torch_is_no_core_dependency() -> None:
