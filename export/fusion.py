@@ -1,13 +1,15 @@
 """A trained fusion run -> an ONNX file with its spec inside, held against torch, and smaller variants measured.
 
-    python -m export.fusion RUN --out my.onnx              the file, for painsense score --fusion-model my.onnx
+    python -m export.fusion RUN --out my.onnx              the file, for painsense score --fusion-model my.onnx, and
+                                                           MODEL_CARD.md beside it
     python -m export.fusion RUN --out my.onnx --variants   also my.float16.onnx and my.int8.onnx, held against it
     python -m export.fusion RUN --ship                     into painsense/weights, with its line in the manifest and
-                                                           the golden windows of the tests
+                                                           the golden windows of the tests; its card into docs
     python -m export.fusion --check [--model FILE]         the shipped file against its golden windows, without torch
 
-RUN is the folder that training.fusion.train wrote. Where torch and ONNX Runtime differ by more than 0.0001 on any
-window, alone or in batches, nothing is written.
+RUN is the folder that training.fusion.train wrote. The card's results are those of RUN/evaluation/metrics.json, where
+`training.fusion.evaluate RUN --out RUN/evaluation` puts them, or of --metrics FILE. Where torch and ONNX Runtime differ
+by more than 0.0001 on any window, alone or in batches, nothing is written.
 """
 
 from __future__ import annotations
@@ -29,7 +31,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from export import parity
+from export import model_card_fusion, parity
+from export.model_card import CardError
+from export.model_card_fusion import ModelFile
 from export.parity import ParityError
 from painsense import assets, providers
 from painsense.errors import PainsenseError
@@ -45,9 +49,13 @@ FloatArray = npt.NDArray[np.float32]
 Windows = tuple[FloatArray, FloatArray]
 
 NAME, FILE = "fusion", "fusion.onnx"
+#: of the shipped model: its card, and the metrics it was written from
+SHIPPED_CARD, SHIPPED_METRICS = parity.ROOT / "docs" / "model-card-fusion.md", assets.WEIGHTS / "fusion.metrics.json"
+METRICS = Path("evaluation", "metrics.json")  # of a run, in its folder
 GOLDEN = parity.ROOT / "tests" / "data" / "fusion_golden.npz"
 GOLDEN_WINDOWS, PARITY_WINDOWS = 32, 2000
 MOST_BYTES = 5_000_000
+_NO_METRICS = "without results, the run was not evaluated; run training.fusion.evaluate RUN --out RUN/evaluation first"
 #: model files whose values it reads: with others its inputs would mean something else
 NEEDS = ("face_landmarker", "face_shape", "action_units", "voice_segments")
 OUTPUT_WORDS = {
@@ -281,8 +289,24 @@ def _times(sessions: dict[str, Any], windows: Windows, rounds: int = 30) -> dict
 # --- command ----------------------------------------------------------------------------------------------------------
 
 
-def export(run: Path, out: Path, with_variants: bool = False, ship: bool = False) -> list[str]:
-    """Write the model of a run to ``out`` (with ``ship`` into the package, too); lines that say what was done."""
+def export(
+    run: Path, out: Path, with_variants: bool = False, ship: bool = False, metrics: Path | None = None
+) -> list[str]:
+    """Write the model of a run to ``out`` and its card beside it; lines that say what was done.
+
+    Parameters
+    ----------
+    run : folder of a finished run
+    out : the file
+    with_variants : also float16 and int8
+    ship : ``out`` is the package's own: also its line in the manifest, the golden windows, the card in docs
+    metrics : of the run's evaluation; by default those in the run's folder. Without any the card says so
+
+    Raises
+    ------
+    ParityError : torch and ONNX Runtime differ
+    CardError : the metrics are of another run, or another text stands where the card goes; nothing is written
+    """
     from training.fusion import learn, train
     from training.fusion.samples import Samples
 
@@ -293,6 +317,8 @@ def export(run: Path, out: Path, with_variants: bool = False, ship: bool = False
     content, found = build(network, spec, windows)
     lines = [f"{found.samples} windows, torch and ONNX Runtime differ by at most {found.max_abs:.2g}"]
     files: dict[str, list[bytes]] = {out.name: [content]}
+    card = SHIPPED_CARD if ship else out.parent / model_card_fusion.CARD
+    text, measured = _card(run, spec, ModelFile.of(out.name, content), card, metrics)
     if with_variants:
         made = variants(content, windows)
         for name, (each, about) in made.items():
@@ -306,15 +332,28 @@ def export(run: Path, out: Path, with_variants: bool = False, ship: bool = False
         table = {name: asdict(about) for name, (_, about) in made.items()}
         files[f"{out.stem}.variants.json"] = [(json.dumps(table, indent=1) + "\n").encode()]
     write_together(out.parent, files)
+    write_together(card.parent, {card.name: [text.encode()]})
     if ship:
         from export import to_onnx
+
+        if measured is not None:
+            write_together(SHIPPED_METRICS.parent, {SHIPPED_METRICS.name: [measured.read_bytes()]})
 
         write_golden(network, chosen(samples, GOLDEN_WINDOWS))
         line = to_onnx.entry(out, NAME, spec.version, spec.licence, str(spec.training["source"]))
         to_onnx.stamp(out.parent / "manifest.json", line)
         assets.manifest.cache_clear()
     digest = hashlib.sha256(content).hexdigest()
-    return [*lines, f"{out}: {len(content) / 1e6:.2f} MB, SHA-256 {digest}, score: {spec.training['label_kind']}"]
+    lines.append(f"{out}: {len(content) / 1e6:.2f} MB, SHA-256 {digest}, score: {spec.training['label_kind']}")
+    return [*lines, f"{card}: " + ("with the results of " + str(measured) if measured else _NO_METRICS)]
+
+
+def _card(run: Path, spec: ModelSpec, file: ModelFile, card: Path, metrics: Path | None) -> tuple[str, Path | None]:
+    """The text of the card, and the metrics it was written from."""
+    measured = metrics or (run / METRICS if (run / METRICS).exists() else None)
+    model_card_fusion.free(card, file)
+    found = model_card_fusion.read_metrics(measured) if measured else None
+    return model_card_fusion.card(spec, found, file), measured
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -323,6 +362,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                                      formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
     parser.add_argument("run", type=Path, nargs="?", help="folder of a finished run")
     parser.add_argument("--out", type=Path, help="the file to write")
+    parser.add_argument("--metrics", type=Path, help="metrics.json for the card, if not RUN/evaluation/metrics.json")
     parser.add_argument("--variants", action="store_true", help="also float16 and int8, measured")
     parser.add_argument("--ship", action="store_true", help="write into painsense/weights")
     parser.add_argument("--check", action="store_true", help="hold a file against the golden windows")
@@ -335,8 +375,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             found = check_golden(options.model)
             print(f"{options.model}: {found.samples} windows, largest difference {found.max_abs:.2g}")
             return 0
-        lines = export(options.run, options.out or assets.WEIGHTS / FILE, options.variants, options.ship)
-    except (PainsenseError, ParityError, OSError, KeyError) as error:
+        lines = export(
+            options.run, options.out or assets.WEIGHTS / FILE, options.variants, options.ship, options.metrics
+        )
+    except (PainsenseError, ParityError, CardError, OSError, KeyError) as error:
         print(error, file=sys.stderr)
         return 1
     except Exception as error:

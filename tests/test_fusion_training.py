@@ -22,7 +22,7 @@ from painsense.voice_segments import Segment  # noqa: E402
 from training.errors import TrainingError  # noqa: E402
 from training.fusion import augment, calibrate, learn, samples, settings, train  # noqa: E402
 from training.fusion.calibrate import NOWHERE, Predictions  # noqa: E402
-from training.fusion.network import FusionNetwork, above, corn_loss, shares_of  # noqa: E402
+from training.fusion.network import KNOTS, FusionNetwork, above, corn_loss, shares_of  # noqa: E402
 from training.fusion.record import Clip, Label  # noqa: E402
 from training.fusion.samples import Course, Recording, Samples  # noqa: E402
 from training.fusion.settings import Settings  # noqa: E402
@@ -463,8 +463,47 @@ def test_with_too_few_people_the_interval_is_the_whole_scale() -> None:
 def test_the_interval_reaches_further_where_errors_do() -> None:
     said = predictions(30, spread=0.3)
     low_truth = replace(said, truth=np.asarray(said.truth - np.abs(said.truth - said.score[0]) * 3, np.float32))
-    below, above = calibrate.calibrate(low_truth).reach[0]
+    below, above = calibrate.calibrate(low_truth).reach[0, -2]
     assert below > 2 * above > 0
+
+
+@pytest.mark.parametrize(("case", "without"), [(0, ""), (1, "voice"), (2, "face")])
+def test_the_network_gives_the_interval_that_was_calibrated(case: int, without: str) -> None:
+    net = network()
+    reach = np.random.default_rng(1).uniform(0.2, 3, (3, len(KNOTS), 2)).astype(np.float32)
+    train.set_reach(net, reach)
+    seen = dict(zip(("face", "voice"), drawn(8), strict=True))
+    if without:
+        seen[without] = torch.full_like(seen[without], float("nan"))
+    scores = []
+    for shift in (-2.0, 0.0, 1.0, 2.0, 5.0):  # scores from one end of the scale to the other
+        with torch.no_grad():
+            net.ordinal[0].bias.fill_(shift)
+            score, low, high, *_, levels = net(seen["face"], seen["voice"])
+            _, sd = net.moments(levels)
+        expected = calibrate.ends(score.numpy(), sd.numpy(), reach[case])
+        np.testing.assert_allclose(low.numpy(), expected[0], atol=1e-4)
+        np.testing.assert_allclose(high.numpy(), expected[1], atol=1e-4)
+        scores.append(score.numpy())
+    assert np.min(scores) < KNOTS[1] and np.max(scores) > KNOTS[-1]
+
+
+def test_intervals_do_not_give_up_rare_levels(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(2)
+    said = predictions(100, spread=0.3)
+    truth = np.where(rng.random(len(said)) < 0.1, 8.0, 0.0).astype(np.float32)
+    score = np.clip(truth / 2 + rng.normal(0, 1, len(said)), 0, 10).astype(np.float32)  # says half of what is there
+    said = replace(said, truth=truth, score=np.stack([score, score, said.score[2]]))
+
+    def held() -> tuple[float, float]:
+        judged = said.with_reach(calibrate.calibrate(said).reach)
+        inside = (judged.low[0] <= truth) & (truth <= judged.high[0])
+        return float(inside.mean()), float(inside[truth > 4].mean())
+
+    all_of_them, rare = held()
+    monkeypatch.setattr(calibrate, "RARE", 0.0)
+    _, rare_before = held()
+    assert rare > rare_before + 0.1 and 0.9 <= all_of_them < 0.95
 
 
 def test_across_folds_nobody_is_calibrated_with_their_own_errors() -> None:
@@ -507,7 +546,7 @@ def begin(cache: Path, out: Path, toml: Path, how: Settings = SMALL) -> Predicti
     if not (cache / "one.npz").exists():
         (cache / "one.npz").write_bytes(b"stands for recordings")
     lines = {"name": how.name, "dataset": how.dataset, "score": how.score, "split": how.split, "folds": how.folds,
-             "members": 2, "channels": [8, 8], "width": 8, "epochs": how.epochs, "batch": 32, "rate": how.rate,
+             "members": 2, "channels": [16, 16], "width": 16, "epochs": how.epochs, "batch": 32, "rate": how.rate,
              "validation": how.validation, "dropout": 0.0, "noise": 0.02, "offset": 0.0}  # fmt: skip
     toml.write_text("\n".join(f"{name} = {json.dumps(value)}" for name, value in lines.items()), encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
@@ -526,7 +565,7 @@ def test_a_run_judges_everybody_once_and_leaves_all_that_is_needed(run: Path) ->
     assert about["settings"]["name"] == "small" and about["fingerprint"] and about["data"]
     again, kept = learn.rebuild(run / train.MODEL)
     assert kept["head"] == "vas_0_10" and kept["people"] == 12
-    assert float(again.get_buffer("reach")[0, 0]) not in (1.645, NOWHERE)
+    assert float(again.get_buffer("reach")[0, 0, 0]) not in (1.645, NOWHERE)
 
 
 def test_a_run_goes_on_and_is_not_overwritten_by_another(run: Path, tmp_path: Path) -> None:

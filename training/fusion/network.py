@@ -30,6 +30,8 @@ FloatArray = npt.NDArray[np.float32]
 LEAST_FACE_STEPS, LEAST_SOUND_STEPS = 5.5, 0.975
 #: ways in which a window can be seen; calibration has a row for each
 CASES = ("both", "face", "voice")
+#: scores between which the reach of the interval is interpolated: errors are other ones where a score is low
+KNOTS = (0.0, 1.0, 2.5, 4.5, 7.0)
 STRIDE = 2
 _SHUT = -1e4
 
@@ -117,13 +119,15 @@ class FusionNetwork(nn.Module):
         super().__init__()
         self.heads, self.classes, self.members, self.knows_pspi = tuple(heads), tuple(classes), members, knows_pspi
         self.reach: Tensor
+        self.knots: Tensor
         self.level_values: Tensor
         constants: dict[str, npt.NDArray[np.generic]] = {"level_values": np.arange(LEVELS, dtype=np.float32)}
         for name in ("face", "voice"):
             constants[f"{name}_centre"] = centre[name]
             constants[f"{name}_scale"] = np.maximum(scale[name], 1e-6)
-        #: half widths of the 90% interval in standard deviations, below and above; set by calibration
-        constants["reach"] = np.full((len(CASES), 2), 1.645, np.float32)
+        #: half widths of the 90% interval in standard deviations, below and above, at each knot; set by calibration
+        constants["reach"] = np.full((len(CASES), len(KNOTS), 2), 1.645, np.float32)
+        constants["knots"] = np.array(KNOTS, np.float32)
         for name, value in constants.items():
             self.register_buffer(name, torch.from_numpy(np.ascontiguousarray(value, np.float32)))
         self.face = Encoder(members, len(FACE), channels, width, dropout)
@@ -179,8 +183,8 @@ class FusionNetwork(nn.Module):
         levels = shares_of(self.ordinal[0](z)).mean(0)
         weights = share.mean(0)
         score, sd = self.moments(levels)
-        alone = has[:, :1] * (1 - has[:, 1:]) * self.reach[1] + has[:, 1:] * (1 - has[:, :1]) * self.reach[2]
-        reach = has[:, :1] * has[:, 1:] * self.reach[0] + alone
+        seen_by = torch.stack([has.prod(1), has[:, 0] * (1 - has[:, 1]), has[:, 1] * (1 - has[:, 0])], 1)
+        reach = (self.reach_at(score) * seen_by[..., None]).sum(1)
         top = float(LEVELS - 1)
         low, high = (torch.clamp(score + sign * reach[:, k] * sd, 0.0, top) for k, sign in ((0, -1.0), (1, 1.0)))
         nothing = torch.full_like(score, float("nan"))
@@ -188,6 +192,13 @@ class FusionNetwork(nn.Module):
         pspi = torch.clamp(self.pspi(z).mean(0)[:, 0], 0.0, 16.0) if self.knows_pspi else nothing
         score, low, high, pspi = (torch.where(seen, values, nothing) for values in (score, low, high, pspi))
         return score, low, high, weights, pspi, levels
+
+    def reach_at(self, score: Tensor) -> Tensor:
+        """What holds at the knots, interpolated to scores [n], [n, cases, 2]."""
+        past = torch.clamp((score[:, None] - self.knots[:-1]) / (self.knots[1:] - self.knots[:-1]), 0.0, 1.0)
+        at_knots = self.reach.transpose(0, 1).flatten(1)
+        reach = at_knots[:1] + torch.matmul(past, at_knots[1:] - at_knots[:-1])
+        return reach.reshape(-1, len(CASES), 2)
 
     def moments(self, levels: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of distributions over the levels [n, 11], each [n]."""

@@ -40,7 +40,7 @@ from training.fusion import calibrate, learn, settings, splits
 from training.fusion.calibrate import Predictions
 from training.fusion.cluster import executor
 from training.fusion.learn import NETWORK, Team
-from training.fusion.network import FusionNetwork
+from training.fusion.network import KNOTS, FusionNetwork
 from training.fusion.record import Clip
 from training.fusion.samples import PSPI, SIMULATED_SET, TOP, IntArray, Samples, gather, recordings, weights
 from training.fusion.settings import Settings
@@ -305,7 +305,7 @@ def predictions(
 ) -> Predictions:
     """What a network says of some windows, beside the truth; intervals by its own distribution, not calibrated."""
     said = learn.say_of(network, samples, rows, how)
-    low, high = calibrate.ends(said.score, said.sd, np.full((3, 2), 1.645, np.float32))
+    low, high = calibrate.ends(said.score, said.sd, np.full((3, len(KNOTS), 2), 1.645, np.float32))
     head = samples.head(how.score)
     none = np.full(len(rows), np.nan, np.float32)
     return Predictions(
