@@ -1,7 +1,7 @@
-"""A recording in, a Report out: media -> landmarks -> face, and media -> voice; :mod:`painsense.assemble` does the rest.
+"""A recording in, a Report out: media -> landmarks -> face, and media -> voice.
 
-The picture is cut into fixed segments of media time with a short run-in each, so that threads can
-share the work without changing the result.
+:mod:`painsense.assemble` does the rest. The picture is cut as :mod:`painsense.segments` says, so that threads can share
+the work without changing the result.
 """
 
 from __future__ import annotations
@@ -9,11 +9,9 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import math
 import os
-import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +37,7 @@ from painsense.follow import Engine, Follower, follow
 from painsense.fusion import Fusion
 from painsense.landmarks import SAME_FACE_SIDES, Image, Square, distance, thread_networks
 from painsense.media import Media, VideoInfo
+from painsense.progress import Course, Progress, part
 from painsense.report import (
     BaselineStamp,
     MediaSummary,
@@ -48,21 +47,17 @@ from painsense.report import (
     Report,
     Software,
 )
-from painsense.tracks import TimeArray, Track
+from painsense.segments import RUN_IN_S, segments, thinned
+from painsense.tracks import Track
 
 if TYPE_CHECKING:
     from painsense.live import Live
 
 MODALITIES = ("face", "voice")
-SEGMENTS = 16  # a recording is cut into about this many segments ...
-SEGMENT_S = (2.5, 20.0)  # ... of at least and at most this length
-RUN_IN_S = 0.25  # frames before a segment that let the crop settle; after two of them it differs by less than a pixel
 NO_NEUTRAL = (
     "compared with the average face, whose PSPI can be several points off: record the person at rest if you can"
 )
 MAX_SIDE_PX = 1280  # larger frames are scaled down while decoding: the landmark network sees 256 pixels of a face
-
-Progress = Callable[[float, float], None]
 
 
 @dataclass(frozen=True)
@@ -120,7 +115,8 @@ def analyze(path: str | Path, settings: Settings = Settings(), *, progress: Prog
     ----------
     path : a video, audio or picture file
     settings : how to analyse
-    progress : called with (seconds done, seconds in all) of media time, from any thread
+    progress : called with (seconds done, seconds in all) of media time, from any thread; what it raises ends the
+        analysis and comes out of here. The rest clip counts, too, before the first recording.
 
     Returns
     -------
@@ -172,9 +168,7 @@ class Analyzer:
         if settings.fusion_model is not None:  # a wrong one is wrong for every clip: say so now
             self.fusion  # noqa: B018
         self._workers = settings.workers or os.cpu_count() or 1
-        self._stop = threading.Event()
-        self._given: Baseline | None = None  # a rest clip or file given in the settings, read once for all clips
-        self._given_voice: voice_rest.Rest | None = None  # of one where no face is looked at
+        self._rest: _AtRest | None = None  # what the rest clip or file of the settings says, read once for all clips
         self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="painsense-face")
 
     def __enter__(self) -> Self:
@@ -192,7 +186,7 @@ class Analyzer:
     def analyze(self, path: str | Path, *, progress: Progress | None = None) -> Report:
         """Score one recording; see :func:`analyze`."""
         clip = media.open_media(Path(path))
-        raw, voice = self._tracks(clip, progress)
+        raw, voice = self._measured(clip, progress)
         neutral, stamp, doubts = self._neutral(clip, raw)
         report = assemble(
             _media_summary(clip),
@@ -203,7 +197,7 @@ class Analyzer:
             neutral,
             stamp,
             [*clip.warnings, *self._undecoded(clip, raw), *doubts],
-            self._voice_at_rest(voice, neutral),
+            self._rest.voice if self._rest is not None and voice is not None else None,
             self.fusion,
         )
         pictures = self._pictures(clip, raw, report.peaks)
@@ -213,14 +207,10 @@ class Analyzer:
     def make_baseline(self, rest_clip: str | Path, *, progress: Progress | None = None) -> Baseline:
         """The person's neutral from a recording at rest. BaselineError when there is too little usable face in it."""
         clip = media.open_media(Path(rest_clip))
-        raw, voice = self._tracks(clip, progress)
-        if raw is None:
-            raise BaselineError(
-                f"baseline: expected video of the person at rest, got a recording without picture ({clip.path.name}); "
-                "record 5 to 10 s of the face"
-            )
-        at_rest = voice_rest.at_rest(voice) if voice is not None else None
-        return baseline.from_rest(raw, clip.path.name, at_rest, self.face_sha256)
+        found = self._at_rest(clip, *self._tracks(clip, progress))
+        if found.neutral is None:
+            raise BaselineError(found.why)
+        return found.neutral
 
     def live(self) -> Live:
         """A live analysis: frames and sound are handed over as they come; see :class:`painsense.live.Live`."""
@@ -240,11 +230,48 @@ class Analyzer:
 
     # ---- tracks
 
+    def _measured(self, clip: Media, progress: Progress | None) -> tuple[Track | None, Track | None]:
+        """The tracks of a recording, and before them, once, what the settings compare it with."""
+        wanted = self.settings.baseline
+        if wanted in ("auto", "none") or self._rest is not None:
+            return self._tracks(clip, progress)
+        path = Path(wanted)
+        if path.suffix == ".json":
+            saved = Baseline.load(path)
+            self._rest = _AtRest(saved, "", voice_rest.Rest(saved.kind, saved.source, saved.voice))
+            return self._tracks(clip, progress)
+        rest = media.open_media(path)
+        if rest.path.samefile(clip.path):  # compared with itself, it need not be read twice
+            tracks = self._tracks(clip, progress)
+            self._rest = self._at_rest(clip, *tracks)
+            return tracks
+        whole_s = rest.duration_s + clip.duration_s
+        self._rest = self._at_rest(rest, *self._tracks(rest, part(progress, 0.0, whole_s)))
+        if self._rest.neutral is None and clip.video is not None and "face" in self.settings.modalities:
+            raise BaselineError(self._rest.why)  # before an hour is looked at in vain
+        return self._tracks(clip, part(progress, rest.duration_s, whole_s))
+
+    def _at_rest(self, clip: Media, raw: Track | None, voice: Track | None) -> _AtRest:
+        """What a recording of the person at rest says."""
+        name, neutral, why = clip.path.name, None, ""
+        kept = voice_rest.at_rest(voice) if voice is not None else {}
+        if raw is None:
+            why = (
+                f"baseline: expected video of the person at rest, got a recording without picture ({name}); "
+                "record 5 to 10 s of the face"
+            )
+        else:
+            try:
+                neutral = baseline.from_rest(raw, name, kept, self.face_sha256)
+            except BaselineError as error:
+                why = str(error)
+        return _AtRest(neutral, why, voice_rest.Rest("rest_clip", name, kept))
+
     def _tracks(self, clip: Media, progress: Progress | None) -> tuple[Track | None, Track | None]:
         """The raw face track and the voice track, each None when there is none or it was not asked for."""
         video = clip.video if "face" in self.settings.modalities else None
         audio = clip.audio if "voice" in self.settings.modalities else None
-        course = _Course(clip.duration_s, progress)
+        course = Course(clip.duration_s, progress)
         with ThreadPoolExecutor(2, thread_name_prefix="painsense-aside") as aside:
             try:
                 if video:  # ONNX Runtime takes its time to load: let it, while the picture is worked on
@@ -262,7 +289,7 @@ class Analyzer:
         action_units.estimator(self.settings.provider)
         self.fusion  # noqa: B018
 
-    def _voice(self, clip: Media, course: _Course, alone: bool) -> Track:
+    def _voice(self, clip: Media, course: Course, alone: bool) -> Track:
         # what measures the voice is loaded here, while the picture is worked on
         from painsense.voice import VoiceStream
 
@@ -272,19 +299,19 @@ class Analyzer:
             course.add(len(samples) / media.SAMPLE_RATE_HZ if alone else 0.0)
         return stream.finish()
 
-    def _face(self, clip: Media, video: VideoInfo, course: _Course) -> Track:
+    def _face(self, clip: Media, video: VideoInfo, course: Course) -> Track:
         """Segments are measured side by side and joined in order.
 
         A segment that starts among several faces picks one without knowing whom the earlier ones followed. Where it
         picked another, it is measured once more, starting from the right one: so the answer does not depend on who is
         first.
         """
-        chosen = _thinned(video.time_s, self.settings.fps)
-        segments = _segments(video)
-        pending = deque(self._pool.submit(self._segment, clip, chosen, span, None, course) for span in segments)
+        chosen = thinned(video.time_s, self.settings.fps)
+        spans = segments(video)
+        pending = deque(self._pool.submit(self._segment, clip, chosen, span, None, course) for span in spans)
         tracks: list[Track] = []
         last: Square | None = None
-        for span in segments:
+        for span in spans:
             track = pending.popleft().result()  # a future that is kept would keep its track, too
             if last is not None and self._another_was_picked(track, last):
                 track = self._pool.submit(self._segment, clip, chosen, span, last, None).result()
@@ -307,7 +334,7 @@ class Analyzer:
         chosen: frozenset[float] | None,
         span: tuple[float, float],
         near: Square | None,
-        course: _Course | None,
+        course: Course | None,
     ) -> Track:
         """The raw face track of one segment; ``near`` is where the person was before it."""
         start, stop = span
@@ -357,38 +384,21 @@ class Analyzer:
             if neutral is not None:
                 return neutral, BaselineStamp("auto", neutral.source, None, neutral.frames), []
             return None, none, [f"less than {baseline.MIN_USABLE_S:g} s of usable face for a baseline: {NO_NEUTRAL}"]
-        if self._given is None:
-            path = Path(wanted)
-            self._given = Baseline.load(path) if path.suffix == ".json" else self.make_baseline(path)
-        neutral = self._given
+        assert self._rest is not None
+        neutral = self._rest.neutral
+        if neutral is None:
+            raise BaselineError(self._rest.why)
         doubts = action_units.baseline_warnings(neutral, self.settings.provider)
         if neutral.face_model_sha256 not in ("", self.face_sha256):
             doubts.append("the saved baseline was made with other face networks: make it anew with painsense baseline")
         created = neutral.created if neutral.kind == "saved" else None
         return neutral, BaselineStamp(neutral.kind, neutral.source, created, neutral.frames), doubts
 
-    def _voice_at_rest(self, voice: Track | None, neutral: Baseline | None) -> voice_rest.Rest | None:
-        """The voice of the baseline. A recording of sound alone has one, too, though it has no neutral face."""
-        wanted = self.settings.baseline
-        if voice is None or wanted in ("auto", "none"):
-            return None
-        if neutral is not None:
-            return voice_rest.Rest(neutral.kind, neutral.source, neutral.voice)
-        path = Path(wanted)
-        if self._given_voice is None and path.suffix == ".json":
-            saved = Baseline.load(path)
-            self._given_voice = voice_rest.Rest(saved.kind, saved.source, saved.voice)
-        elif self._given_voice is None:
-            _, heard = self._tracks(media.open_media(path), None)
-            kept = voice_rest.at_rest(heard) if heard is not None else {}
-            self._given_voice = voice_rest.Rest("rest_clip", path.name, kept)
-        return self._given_voice
-
     def _undecoded(self, clip: Media, raw: Track | None) -> list[str]:
         """A warning when frames the file promises could not be decoded: known only after reading."""
         if raw is None or clip.video is None:
             return []
-        chosen = _thinned(clip.video.time_s, self.settings.fps)
+        chosen = thinned(clip.video.time_s, self.settings.fps)
         missing = len(clip.video.time_s if chosen is None else chosen) - len(raw)
         return [f"{missing} pictures of the recording could not be decoded and are missing"] if missing > 0 else []
 
@@ -433,58 +443,13 @@ class Analyzer:
         return tuple(pictures)
 
 
-class _Course:
-    """How far an analysis is, and whether it should stop. Threads report here once a frame."""
+@dataclass(frozen=True)
+class _AtRest:
+    """What recordings are compared with: the face at rest, or ``why`` there is none, and the voice at rest."""
 
-    def __init__(self, total_s: float, progress: Progress | None) -> None:
-        self._total_s, self._progress = total_s, progress
-        self._done_s = 0.0
-        self._lock = threading.Lock()
-        self._stopped = threading.Event()
-
-    def add(self, seconds: float) -> None:
-        """Media time done. Ends the calling thread's work when the analysis was stopped."""
-        if self._stopped.is_set():
-            raise _StoppedError
-        if self._progress:
-            with self._lock:
-                self._done_s = min(self._done_s + seconds, self._total_s)
-                self._progress(self._done_s, self._total_s)
-
-    def stop(self) -> None:
-        self._stopped.set()
-
-    def finish(self) -> None:
-        if self._progress:
-            self._progress(self._total_s, self._total_s)
-
-
-class _StoppedError(Exception):
-    """Another part of the analysis failed or was stopped; that error is the one to show."""
-
-
-def _thinned(time_s: TimeArray, fps: float | None) -> frozenset[float] | None:
-    """The frames to analyse at no more than ``fps`` a second: the first in each interval. None for all."""
-    if fps is None:
-        return None
-    slot = np.floor(time_s * fps + 1e-6)
-    return frozenset(time_s[np.concatenate([[True], np.diff(slot) > 0])].tolist())
-
-
-def _segments(video: VideoInfo) -> list[tuple[float, float]]:
-    """Start and stop of each segment. They depend on the file alone, and none is without frames.
-
-    A segment begins a run-in after a key frame where there is one near, so that nothing is decoded in vain.
-    """
-    begin, end = float(video.time_s[0]), float(video.time_s[-1])
-    length = float(np.clip((end - begin) / SEGMENTS, *SEGMENT_S))
-    wanted = begin + length * np.arange(1, math.ceil((end - begin) / length))
-    ready = video.key_s + RUN_IN_S
-    near = ready[np.abs(ready - wanted[:, None]).argmin(axis=1)] if len(wanted) else wanted
-    edges = np.unique(np.where(np.abs(near - wanted) <= length / 2, near, wanted))
-    edges = np.concatenate([[begin], edges[(edges > begin) & (edges <= end)], [np.inf]])
-    frames = np.searchsorted(video.time_s, edges)
-    return [(float(a), float(b)) for a, b, m, n in zip(edges, edges[1:], frames, frames[1:], strict=False) if n > m]
+    neutral: Baseline | None
+    why: str
+    voice: voice_rest.Rest
 
 
 def _last_seen(track: Track) -> Square | None:

@@ -323,8 +323,8 @@ class Report:
         out : the folder; made when it is missing
         formats : any of "json", "csv", "html", "pdf"
         stem : the files are called ``stem.painsense.json``, ``stem.frames.csv``, ``stem.windows.csv``,
-            ``stem.dictionary.csv`` (what each CSV column means), ``stem.html``, ``stem.pdf``; by default the recording's own name
-            without its ending. Two recordings of one name need two stems.
+            ``stem.dictionary.csv`` (what each CSV column means), ``stem.html``, ``stem.pdf``; by default the
+            recording's own name without its ending. Two recordings of one name need two stems.
 
         Raises
         ------

@@ -27,7 +27,7 @@ from reportlab.platypus import (
     Table,
 )
 
-from painsense import report_html, report_voice, words
+from painsense import glossary, report_view, report_voice, words
 from painsense.report import Report, file_name
 from painsense.report_lanes import timeline
 from painsense.report_pdf_draw import BOLD, PLAIN, Course, Mesh, Ruler, colour
@@ -99,47 +99,26 @@ def _p(text: str, style: ParagraphStyle = BODY) -> Paragraph:
     return Paragraph(escape(_known(text)), style)
 
 
-def _facts(report: Report) -> str:
-    media = report.media
-    parts = ["one picture" if media.still else words.duration(media.duration_s)]
-    if media.width:
-        parts.append(f"{media.width} × {media.height} pixels")
-    if media.fps and not media.still:
-        parts.append(f"{media.fps:.4g} pictures a second")
-    if not media.still:
-        parts.append("sound only" if media.audio_only else "with sound" if media.has_audio else "without sound")
-    return " · ".join(parts)
-
-
 def _verdict(report: Report, name: str) -> list[Flowable]:
     clip = report.clip
     parts: list[Flowable] = [
         _p("painsense · pain expression report", NOTE),
         _p(name, STRONG),
-        _p(_facts(report), NOTE),
+        _p(" · ".join(report_view.facts(report)), NOTE),
         Spacer(1, 3 * mm),
         _p(words.headline(clip), TITLE),
     ]
     if clip.verdict == "not_enough_evidence":
-        parts.append(
-            _p(
-                "This recording does not show enough to say anything about pain expression. That is no finding about "
-                "the person: neither pain nor its absence."
-            )
-        )
-        parts += [_p(f"– {why.text} {why.remedy}") for why in report_html._hindrances(report)]
+        parts.append(_p(report_view.NO_FINDING))
+        parts += [_p(f"– {why.text} {why.remedy}") for why in report_view.hindrances(report)]
     elif clip.score is None and clip.pspi is not None:
         parts.append(_p(words.level(clip.pspi).text))
     parts += _figures(report)
     if clip.verdict == "scored" and clip.score is None and clip.score_reason:
         parts.append(_p(words.reason_words(clip.score_reason).text))
     parts.append(_p(words.SUPPORT_LINE, STRONG))
-    share = report.quality.face_usable_share
-    if share is not None:
-        seen = f"The face could be used for {report_html._share(share)} of the recording."
-        if report.media.still:
-            seen = "The face could be measured." if share else "The face could not be measured."
-        parts.append(_p(f"{seen} Movements are measured against {words.baseline_words(report.baseline.kind)[0]}."))
+    if seen := report_view.seen(report):
+        parts.append(_p(seen))
     if report.quality.warnings:
         parts.append(_p("Please note", STRONG))
         parts += [_p("– " + words.sentence(warning)) for warning in report.quality.warnings]
@@ -158,7 +137,7 @@ def _figures(report: Report) -> list[Flowable]:
         ends = f"90% interval {pspi.mean_low:.1f} to {pspi.mean_high:.1f}"
         tiles.append(("PSPI of 16" if still else "Mean PSPI of 16", pspi.mean, ends))
         if not still:
-            above = f"above 3: {report_html._share(pspi.share_above_3)} of the usable time"
+            above = f"above 3: {report_view.share(pspi.share_above_3)} of the usable time"
             tiles.append(("Highest PSPI", pspi.peak, f"at {words.clock(pspi.peak_s)}; {above}"))
     if not tiles:
         return []
@@ -194,7 +173,7 @@ def _course(report: Report) -> list[Flowable]:
 
 
 def _peaks(report: Report) -> list[Flowable]:
-    views = report_html._peaks(report)
+    views = report_view.peaks(report)
     if not views:
         return []
     heading = _p("What the face shows" if report.media.still else "Moments of strongest expression", HEADING)
@@ -211,7 +190,7 @@ def _peaks(report: Report) -> list[Flowable]:
         row = Table([[drawing, said]], colWidths=[24 * mm, WIDTH - 24 * mm])
         row.setStyle([("VALIGN", (0, 0), (-1, -1), "TOP"), ("LEFTPADDING", (0, 0), (-1, -1), 0)])
         parts.append(KeepTogether([heading, row]) if number == 1 else row)
-    return [*parts, _p("The drawing shows the face from the front: the person's left is on the right.", NOTE)]
+    return [*parts, _p(report_view.MIRRORED, NOTE)]
 
 
 def _voice(report: Report) -> list[Flowable]:
@@ -230,12 +209,12 @@ def _voice(report: Report) -> list[Flowable]:
 def _coverage(report: Report) -> list[Flowable]:
     if report.media.still:
         return []
-    rows = report_html._coverage(report).rows
+    rows = report_view.coverage(report).rows
     lines = [
         [
             _p(row.label, STRONG),
             _p(f"{row.times} ×" if row.times is not None else words.duration(row.seconds)),
-            _p(report_html._share(row.share)),
+            _p(report_view.share(row.share)),
             _p(f"{row.text} {row.remedy}".strip(), NOTE),
         ]
         for row in rows[:MOST_ROWS]
@@ -252,8 +231,7 @@ def _coverage(report: Report) -> list[Flowable]:
             ("LEFTPADDING", (0, 0), (0, -1), 0),
         ]
     )
-    note = "What could not be measured is left out of every number; it is never counted as 0."
-    return [CondPageBreak(40 * mm), _p("What could be seen and heard", HEADING), table, _p(note, NOTE)]
+    return [CondPageBreak(40 * mm), _p("What could be seen and heard", HEADING), table, _p(report_view.LEFT_OUT, NOTE)]
 
 
 def _stamp(report: Report) -> list[Flowable]:
@@ -264,7 +242,7 @@ def _stamp(report: Report) -> list[Flowable]:
         lines.append(f"Models: {models}.")
     if report.media.sha256:
         lines.append(f"Recording: SHA-256 {report.media.sha256}.")
-    limits = [_p("– " + limit, SMALL) for limit in words.LIMITS]
+    limits = [_p("– " + limit, SMALL) for limit in glossary.LIMITS]
     return [
         CondPageBreak(50 * mm),
         _p("How it was measured", HEADING),

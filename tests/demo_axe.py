@@ -6,7 +6,7 @@ import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from demo_server import give_up
+from chromium import give_up
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -15,7 +15,6 @@ import contextlib
 import importlib.util
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -28,23 +27,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from chromium import WIDE, give_up, opened
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
 
 PROJECT = Path(__file__).resolve().parent.parent
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--use-fake-ui-for-media-stream",
-    "--use-fake-device-for-media-stream",
-]
-WIDE, PHONE = {"width": 1200, "height": 900}, {"width": 390, "height": 844}
+#: A camera and a microphone that nobody needs to have, and to allow
+DEVICES = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream")
 #: How long a page may be out of touch before its data goes, in tests
 GRACE_S = 1.0
 #: What a person could wait for at most; a test that waits that long has failed
@@ -96,13 +86,6 @@ class Server:
         return self.process.wait(PATIENCE_S)
 
 
-def give_up(message: str) -> None:
-    """A check that cannot run is a failure in CI and a skip elsewhere."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(message)
-    pytest.skip(message)
-
-
 @contextlib.contextmanager
 def serving(
     temporary: Path,
@@ -130,7 +113,12 @@ def serving(
         cwd=temporary,
     )
     server = Server("", process, temporary)
-    reader = threading.Thread(target=lambda: server.output.extend(iter(process.stdout.readline, "")))  # type: ignore[union-attr]
+
+    def read() -> None:
+        server.output.extend(iter(process.stdout.readline, ""))  # type: ignore[union-attr]
+
+    # a daemon: Python waits for other threads before it calls what ends the shared server
+    reader = threading.Thread(target=read, daemon=True)
     reader.start()
     try:
         wait_for(lambda: _address(server) or process.poll() is not None, "the server said no address")
@@ -193,26 +181,15 @@ def demo_server() -> Server:
 
 @contextlib.contextmanager
 def chromium(*flags: str) -> Iterator[Browser]:
-    """Debian's Chromium; ``flags`` come after the usual ones, so a fake camera's file can be named."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if found is None:
-        give_up("needs Chromium; on Debian: apt-get install chromium")
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        give_up("needs Playwright; pip install playwright")
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=found, args=[*FLAGS, *flags])
-        try:
-            yield opened
-        finally:
-            opened.close()
+    """Chromium with a fake camera and microphone; ``flags`` come after those, so that they can name its files."""
+    with opened(*DEVICES, *flags) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with chromium() as opened:
-        yield opened
+    with chromium() as made:
+        yield made
 
 
 class Pages:

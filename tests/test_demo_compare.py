@@ -7,8 +7,9 @@ from pathlib import Path
 
 import make_recordings
 import pytest
+from chromium import PHONE
 from demo_axe import violations
-from demo_server import PATIENCE_S, PHONE, Pages, browser, demo_server, open_page, wait_for
+from demo_server import PATIENCE_S, Pages, browser, demo_server, open_page, wait_for
 
 from painsense.comparison import MIN_COVERED_S
 
@@ -78,7 +79,7 @@ def test_cancel_stops_and_the_page_goes_on(open_page: Pages, recordings: tuple[P
     page.get_by_role("button", name="Compare", exact=True).click()
     page.locator("#ps-compare-status progress").wait_for(timeout=LONG_MS)
     page.get_by_role("button", name="Cancel", exact=True).click()
-    page.get_by_text("Cancelled.").wait_for()
+    page.locator("#ps-compare-status").get_by_text("Cancelled.").wait_for()
     assert page.locator("#ps-compare-verdict").count() == 0
     assert page.get_by_role("button", name="Compare", exact=True).is_enabled()
 
@@ -86,7 +87,7 @@ def test_cancel_stops_and_the_page_goes_on(open_page: Pages, recordings: tuple[P
 def test_what_is_missing_is_said(open_page: Pages, recordings: tuple[Path, Path], tmp_path: Path) -> None:
     page = open_page("Compare")
     start = page.get_by_role("button", name="Compare", exact=True)
-    alert = page.locator("#ps-compare-status").get_by_role("alert")
+    alert = page.locator("#ps-compare-status .ps-trouble")
 
     def says(text: str) -> None:
         start.click()

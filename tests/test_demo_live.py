@@ -15,7 +15,8 @@ import pytest
 
 pytest.importorskip("gradio")
 
-from demo_server import PATIENCE_S, PHONE, Pages, chromium, demo_server, open_page, serving, show_tab, wait_for
+from chromium import PHONE
+from demo_server import PATIENCE_S, Pages, chromium, demo_server, open_page, serving, show_tab, wait_for
 
 from benchmarks import fake_devices
 from painsense import media

@@ -6,6 +6,7 @@ import asyncio
 import json
 import struct
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -170,13 +171,25 @@ def test_two_people_at_once_are_kept_apart(store: Store) -> None:
         assert "Not enough evidence" in until(two, "result")[-1]["html"]
 
 
-def test_a_page_has_one_recording_at_a_time(store: Store) -> None:
+def test_a_page_has_one_recording_at_a_time(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live_socket, "FREE_S", 0.2)
     with serving(store) as client, client.websocket_connect("/live?page=one1") as socket:
         say(socket, "start")
         until(socket, "ready")
         with client.websocket_connect("/live?page=one1") as again:
             assert "already" in until(again, "error")[-1]["text"]
         assert until(socket, "coach")  # the first goes on
+
+
+def test_a_page_starts_again_while_its_last_recording_is_just_ending(store: Store) -> None:
+    ending = store.open("visitor", "one1").id
+    live_socket._running.add(ending)
+    threading.Timer(0.5, live_socket._running.discard, [ending]).start()
+    with serving(store) as client, client.websocket_connect("/live?page=one1") as socket:
+        say(socket, "start")
+        assert until(socket, "ready")
+        say(socket, "stop")
+        assert until(socket, "result")
 
 
 def test_the_longest_time_is_kept_and_said(store: Store) -> None:

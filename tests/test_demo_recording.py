@@ -14,7 +14,8 @@ import av
 import clips
 import jsonschema
 import pytest
-from demo_server import PATIENCE_S, PHONE, Pages, Server, browser, demo_server, open_page, serving, wait_for  # noqa: F401
+from chromium import PHONE
+from demo_server import PATIENCE_S, Pages, Server, browser, demo_server, open_page, serving, wait_for  # noqa: F401
 from playwright.sync_api import Download, Page, expect
 
 import painsense.report
@@ -100,7 +101,7 @@ def test_from_a_recording_to_its_result_and_files(open_page: OpenPage, recording
     time_of = "document.querySelector('.ps-player video').currentTime"
     page.wait_for_function("document.querySelector('.ps-player video').readyState >= 2")
     scrub = page.get_by_role("slider", name="Time in the recording pain.mp4")
-    peak = page.get_by_role("button", name="Peak 1 at")
+    peak = page.get_by_role("heading", name="Peak 1 at").get_by_role("button")
     at_s = float(peak.get_attribute("data-seek") or "nan")
     peak.click()
     wait_for(lambda: abs(page.evaluate(time_of) - at_s) < 0.05, "the video did not jump to the peak")

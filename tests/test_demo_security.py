@@ -294,6 +294,7 @@ def test_what_the_page_does_not_need_is_not_there(visitor: Visitor, path: str) -
         f"/gradio_api/file={PROJECT}/painsense/demo/server.py",
         f"/gradio_api/file={PROJECT}/painsense/demo/../../pyproject.toml",
         "/gradio_api/file=http://127.0.0.1/",
+        "/gradio_api/file=%00",
         "/gradio_api/file/etc/passwd",
         "/static/..%2Fserver.py",
         "/static/../server.py",
@@ -357,6 +358,81 @@ def test_an_upload_that_breaks_off_leaves_nothing(visitor: Visitor, open_server:
     head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="files"; filename="broken.mp4"\r\n\r\nsome'
     assert visitor.ask("/gradio_api/upload", "POST", head.encode(), FORM).status == 400
     assert not [path for path in open_server.temporary.rglob("tmp*") if path.is_file()]
+
+
+# ---- events, which Gradio would run for any page and with any file of this machine
+
+
+class Client:
+    """A page as a program plays it: it asks for Gradio's events by number, with whatever it likes."""
+
+    def __init__(self, visitor: Visitor) -> None:
+        self.visitor, self.page = visitor, os.urandom(6).hex()
+        self.events = {
+            event["api_name"]: event["id"] for event in json.loads(visitor.ask("/config").body)["dependencies"]
+        }
+
+    def join(self, event: str, data: list[object], page: str = "") -> Answer:
+        asked = {"fn_index": self.events[event], "session_hash": page or self.page, "data": data, "event_data": None}
+        return self.visitor.ask(
+            "/gradio_api/queue/join", "POST", json.dumps(asked), {"Content-Type": "application/json"}
+        )
+
+    def result(self) -> dict[str, object]:
+        """What the events that were asked for came to."""
+        lines = self.visitor.ask(f"/gradio_api/queue/data?session_hash={self.page}").text.splitlines()
+        told = [json.loads(line.removeprefix("data:")) for line in lines if line.startswith("data:")]
+        return next(message["output"] for message in told if message["msg"] == "process_completed")
+
+
+@pytest.mark.parametrize("extra", [{}, {"url": "http://example.com/clip.mp4"}, {"is_stream": True}])
+@pytest.mark.parametrize(
+    "place", ["/etc/passwd", f"{PROJECT}/samples/episode.mp4", "http://example.com/clip.mp4", "", "a\0.mp4"]
+)
+def test_an_event_takes_no_file_but_the_visitors_own_upload(
+    visitor: Visitor, open_server: Server, place: str, extra: dict[str, object]
+) -> None:
+    before = set(open_server.files())
+    client = Client(visitor)
+    file = {"path": place, "meta": {"_type": "gradio.FileData"}, **extra}
+    assert client.join("_take", [file]).status == 200
+    assert client.result() == {
+        "error": "this upload is not there any more; choose the recording again",
+        "visible": True,
+    }
+    copied = [path for path in set(open_server.files()) - before if path.stat().st_size]
+    assert copied == []
+
+
+def test_an_event_takes_ones_own_upload_but_not_anothers(visitor: Visitor, open_server: Server) -> None:
+    stored = json.loads(visitor.upload("clip.mp4", b"moving pictures").body)[0]
+    file = {"path": stored, "meta": {"_type": "gradio.FileData"}}
+    stranger = Visitor(open_server.url)
+    stranger.ask("/")
+    thief, owner = Client(stranger), Client(visitor)
+    thief.join("_take", [file])
+    assert "not there any more" in str(thief.result())
+    owner.join("_take", [file])
+    assert owner.result()["data"] == []
+
+
+def test_nobody_runs_or_stops_anything_on_anothers_page(visitor: Visitor, open_server: Server) -> None:
+    owner = Client(visitor)
+    owner.join("_whose", [])
+    assert "painsense-session" in str(owner.result())
+    stranger = Visitor(open_server.url)
+    stranger.ask("/")
+    answer = Client(stranger).join("_named", ["Two others"], owner.page)
+    assert (answer.status, answer.text) == (403, "This page belongs to another browser.")
+    stop = json.dumps({"session_hash": owner.page, "fn_index": 0, "event_id": "x"})
+    assert stranger.ask("/gradio_api/cancel", "POST", stop, {"Content-Type": "application/json"}).status == 403
+    assert visitor.ask("/gradio_api/cancel", "POST", stop, {"Content-Type": "application/json"}).status == 200
+
+
+@pytest.mark.parametrize("body", ["", "[]", "{", '{"data": []}', '{"session_hash": 1}', "[" * 100_000])
+def test_what_is_no_event_is_refused_in_words(visitor: Visitor, body: str) -> None:
+    answer = visitor.ask("/gradio_api/queue/join", "POST", body, {"Content-Type": "application/json"})
+    assert (answer.status, answer.text) == (400, "The page sent something that is not known here. Load it again.")
 
 
 # ---- with a password, over TLS

@@ -113,7 +113,10 @@ def test_nobody_takes_anothers_upload(store: Store) -> None:
     assert first.take(upload) == first.take(upload) == upload
     with pytest.raises(SessionError, match="another page"):
         second.take(upload)
-    for path in ("/etc/passwd", str(store.uploads), str(first.folder), str(upload) + "x"):
+    (store.uploads / "copied").mkdir()
+    (store.uploads / "copied" / "clip.mp4").write_bytes(b"by whom?")
+    nobodys = str(store.uploads / "copied" / "clip.mp4")
+    for path in ("/etc/passwd", str(store.uploads), str(first.folder), str(upload) + "x", nobodys):
         with pytest.raises(SessionError, match="not there any more"):
             first.take(path)
 

@@ -16,8 +16,9 @@ from painsense import action_units, doctor, media, providers
 from painsense.assemble import assemble
 from painsense.errors import BaselineError, MediaError, ProviderError
 from painsense.fusion import Fusion
-from painsense.pipeline import RUN_IN_S, Analyzer, Settings, _segments, analyze
+from painsense.pipeline import Analyzer, Settings, analyze
 from painsense.report import Report
+from painsense.segments import RUN_IN_S, segments
 from training.simulate import voice as simulated
 
 FACE = Settings(modalities=("face",))
@@ -235,12 +236,26 @@ def test_no_baseline_has_a_wider_interval(shared_data: Path) -> None:
     assert none.mean_low < 1, "the interval must reach the truth: this man is at rest"
 
 
-def test_a_rest_clip_without_a_face_is_refused(shared_data: Path) -> None:
+def test_a_rest_clip_without_a_face_is_refused_before_the_recording_is_looked_at(shared_data: Path) -> None:
+    rest = shared_data / "clips" / "no_face.mp4"
+    told: list[float] = []
     with pytest.raises(BaselineError, match=r"usable face, got 0\.0 s"):
         analyze(
             shared_data / "clips" / "baseline.mp4",
-            dataclasses.replace(FACE, baseline=shared_data / "clips" / "no_face.mp4"),
+            dataclasses.replace(FACE, baseline=rest),
+            progress=lambda done_s, _: told.append(done_s),
         )
+    assert max(told) == pytest.approx(media.open_media(rest).duration_s)
+
+
+def test_a_recording_compared_with_itself_is_read_once(shared_data: Path) -> None:
+    clip = shared_data / "clips" / "baseline.mp4"
+    told: list[tuple[float, float]] = []
+    with Analyzer(dataclasses.replace(FACE, baseline=clip)) as analyzer:
+        report = analyzer.analyze(clip, progress=lambda *at: told.append(at))
+        assert told[-1] == pytest.approx((report.media.duration_s, report.media.duration_s))
+        assert report.baseline.kind == "rest_clip"
+        assert report.baseline.frames == analyzer.make_baseline(clip).frames
 
 
 # ---- the voice against the voice at rest
@@ -312,6 +327,35 @@ def test_sound_alone_is_compared_with_a_rest_recording(tmp_path: Path) -> None:
     assert report.voice.f0_hz is not None and report.voice.f0_hz.median == pytest.approx(120, rel=0.02)
     same = analyze(spoken(tmp_path / "same.wav", 120, seed=4), Settings(modalities=("voice",), baseline=rest)).voice
     assert same is not None and same.strongest.state == "no_clear_change"
+
+
+def test_the_rest_clip_counts_in_the_progress_and_is_read_once(tmp_path: Path) -> None:
+    rest, cry = spoken(tmp_path / "rest.wav", 120), spoken(tmp_path / "cry.wav", 190)
+    with Analyzer(Settings(modalities=("voice",), baseline=rest)) as analyzer:
+        for seconds in (8.0, 4.0):  # each lasts 4 s
+            told: list[tuple[float, float]] = []
+            report = analyzer.analyze(cry, progress=lambda *at, told=told: told.append(at))
+            assert report.voice is not None and report.voice.compared_with == "rest_clip"
+            done, whole = zip(*told, strict=True)
+            assert set(whole) == {done[-1]} and done[-1] == pytest.approx(seconds, abs=0.01)
+            assert list(done) == sorted(done)
+
+
+def test_reading_the_rest_clip_can_be_stopped(tmp_path: Path) -> None:
+    rest, cry = spoken(tmp_path / "rest.wav", 120), spoken(tmp_path / "cry.wav", 190)
+
+    class Stopped(Exception):
+        pass
+
+    def stop(done_s: float, whole_s: float) -> None:
+        assert done_s <= 4.0 < whole_s, "it went on with the recording"
+        raise Stopped
+
+    with Analyzer(Settings(modalities=("voice",), baseline=rest)) as analyzer:
+        with pytest.raises(Stopped):
+            analyzer.analyze(cry, progress=stop)
+        report = analyzer.analyze(cry)  # and it is read whole the next time
+    assert report.voice is not None and report.voice.rest_voiced_s == pytest.approx(3, abs=0.3)
 
 
 def test_a_saved_baseline_keeps_the_voice(sample_clip: Path, sample: Report, tmp_path: Path) -> None:
@@ -401,12 +445,12 @@ def test_segments_cover_every_frame_once_and_begin_after_key_frames(tmp_path: Pa
         video = media.open_media(clips.make_clip(tmp_path / name, seconds=20, fps=25, gop=gop)).video
         assert video is not None
         assert np.isin(video.key_s, video.time_s).all()
-        segments = _segments(video)
-        assert len(segments) > 4
-        assert segments[0][0] == video.time_s[0]
-        assert [stop for _, stop in segments[:-1]] == [start for start, _ in segments[1:]]
-        counts = [((video.time_s >= start) & (video.time_s < stop)).sum() for start, stop in segments]
+        spans = segments(video)
+        assert len(spans) > 4
+        assert spans[0][0] == video.time_s[0]
+        assert [stop for _, stop in spans[:-1]] == [start for start, _ in spans[1:]]
+        counts = [((video.time_s >= start) & (video.time_s < stop)).sum() for start, stop in spans]
         assert min(counts) > 0
         assert sum(counts) == len(video.time_s)
         if gop < 1000:
-            assert all(np.abs(video.key_s + RUN_IN_S - start).min() < 1e-9 for start, _ in segments[1:])
+            assert all(np.abs(video.key_s + RUN_IN_S - start).min() < 1e-9 for start, _ in spans[1:])

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import itertools
-import os
 import re
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import av
+import chromium
 import numpy as np
 import pytest
+from chromium import PHONE, WIDE
 from make_report import make_refusal, make_report, make_still, make_voice_only
 
 from painsense.report import Report
@@ -21,39 +21,13 @@ from painsense.report import Report
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 DURATION_S = 28.0
-WIDE, PHONE = {"width": 1200, "height": 900}, {"width": 390, "height": 844}
-
-
-def give_up(message: str) -> None:
-    """A check that cannot run is a failure in CI and a skip elsewhere."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(message)
-    pytest.skip(message)
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if found is None:
-        give_up("needs Chromium; on Debian: apt-get install chromium")
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        give_up("needs Playwright; pip install playwright")
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=found, args=FLAGS)
-        yield opened
-        opened.close()
+    with chromium.opened() as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -125,19 +99,19 @@ def until(page: Page, expression: str, within_s: float = 10.0) -> None:
 def cursor(page: Page) -> tuple[float, str]:
     """Where the cursor stands in seconds, and what is read out."""
     slider = page.get_by_role("slider", name="Time in the recording")
-    return float(slider.get_attribute("aria-valuenow") or "nan"), page.locator("#readout").inner_text()
+    return float(slider.get_attribute("aria-valuenow") or "nan"), page.locator(".ps-readout").inner_text()
 
 
 def scrub_box(page: Page) -> dict[str, float]:
     """Where the timeline lies on the screen, after scrolling to it."""
-    page.locator("#scrub").scroll_into_view_if_needed()
-    box = page.locator("#scrub").bounding_box()
+    page.locator("#report-scrub").scroll_into_view_if_needed()
+    box = page.locator("#report-scrub").bounding_box()
     assert box is not None
     return {"x": box["x"], "y": box["y"], "width": box["width"]}
 
 
 def click_at(page: Page, share: float) -> None:
-    page.locator("#scrub").click(position={"x": share * scrub_box(page)["width"], "y": 60})
+    page.locator("#report-scrub").click(position={"x": share * scrub_box(page)["width"], "y": 60})
 
 
 def test_asks_for_nothing_but_itself_and_the_recording(opened: Opened, folder: Path) -> None:
@@ -217,7 +191,7 @@ def test_dragging_moves_the_cursor_and_hovering_only_tells(opened: Opened) -> No
     box = scrub_box(page)
     y = box["y"] + 40
     page.mouse.move(box["x"] + 0.85 * box["width"], y)
-    assert "face not usable: turned away" in page.locator("#tip").inner_text()
+    assert "face not usable: turned away" in page.locator(".ps-tip").inner_text()
     assert cursor(page)[0] == 0
     page.mouse.down()
     page.mouse.move(box["x"] + 0.5 * box["width"], y, steps=5)
@@ -239,21 +213,21 @@ def test_peak_buttons_jump(opened: Opened, report: Report) -> None:
 def test_recording_and_cursor_follow_each_other(opened: Opened) -> None:
     page = opened.page
     assert page.locator("video").is_visible()
-    assert not page.locator("#player-note").is_visible()
+    assert not page.locator(".ps-unplayable").is_visible()
     click_at(page, 0.5)
     assert page.evaluate("document.querySelector('video').currentTime") == pytest.approx(DURATION_S / 2, abs=0.1)
     page.evaluate("document.querySelector('video').currentTime = 21")
-    until(page, "Math.abs(document.getElementById('scrub').ariaValueNow - 21) < 0.01")
+    until(page, "Math.abs(document.getElementById('report-scrub').ariaValueNow - 21) < 0.01")
     page.evaluate("document.querySelector('video').play()")
-    until(page, "document.getElementById('scrub').ariaValueNow > 21.2")
+    until(page, "document.getElementById('report-scrub').ariaValueNow > 21.2")
     page.evaluate("document.querySelector('video').pause()")
     assert opened.complaints == []
 
 
 def test_without_the_recording_the_page_says_how_to_get_it(browser: Browser, folder: Path) -> None:
     opened = visit(browser, folder / "without video.html")
-    opened.page.locator("#player-note").wait_for(state="visible")
-    assert "put clip.mp4 into the same folder as this report" in opened.page.locator("#player-note").inner_text()
+    opened.page.locator(".ps-unplayable").wait_for(state="visible")
+    assert "put clip.mp4 into the same folder as this report" in opened.page.locator(".ps-unplayable").inner_text()
     assert not opened.page.locator("video").is_visible()
     click_at(opened.page, 0.5)
     assert cursor(opened.page)[0] == pytest.approx(DURATION_S / 2, abs=0.1)
@@ -272,11 +246,11 @@ def test_fits_a_phone(browser: Browser, folder: Path, name: str) -> None:
         }).map((e) => e.tagName + "." + e.className)"""
     )
     assert outside == []
-    if page.locator("#scrub").count():
+    if page.locator("#report-scrub").count():
         width = scrub_box(page)["width"]
         assert width > 250
-        page.locator("#scrub").tap(position={"x": width / 2, "y": 50})
-        end = float(page.locator("#scrub").get_attribute("aria-valuemax") or "nan")
+        page.locator("#report-scrub").tap(position={"x": width / 2, "y": 50})
+        end = float(page.locator("#report-scrub").get_attribute("aria-valuemax") or "nan")
         assert cursor(page)[0] == pytest.approx(end / 2, rel=0.02)
     page.context.close()
 
@@ -347,8 +321,8 @@ def test_works_without_javascript(browser: Browser, folder: Path) -> None:
     opened = visit(browser, folder / "scored.html", java_script_enabled=False)
     page = opened.page
     assert page.get_by_role("heading", level=1).inner_text() == "Pain expression: repeated"
-    assert page.locator(".plot.pspi").is_visible()
-    for name in ("#scrub", "#readout", "#player", "#jumps", ".peak-seek"):
+    assert page.locator(".ps-plot.pspi").is_visible()
+    for name in ("#report-scrub", ".ps-readout", ".ps-player", ".ps-jumps", ".ps-script"):
         assert not page.locator(name).first.is_visible(), name
     page.context.close()
 
@@ -360,9 +334,9 @@ def test_prints_on_a_few_sheets_of_a4(browser: Browser, folder: Path) -> None:
     assert {tuple(round(float(x)) for x in box.split()) for box in boxes} == {(0, 0, 595, 842)}
     assert 2 <= len(re.findall(rb"/Type /Page\b", pdf)) <= 5
     opened.page.emulate_media(media="print", color_scheme="dark")
-    for name in ("#scrub", "#readout", "video", "#jumps", "#hint"):
+    for name in ("#report-scrub", ".ps-readout", "video", ".ps-jumps", "#report-hint"):
         assert not opened.page.locator(name).is_visible(), name
-    assert opened.page.locator(".plot.pspi").is_visible()
+    assert opened.page.locator(".ps-plot.pspi").is_visible()
     # even where the screen is dark the paper is white
     assert opened.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert opened.page.evaluate("getComputedStyle(document.querySelector('h1')).color") == "rgb(26, 34, 45)"

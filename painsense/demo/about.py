@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from functools import cache
 from html import escape
@@ -119,7 +120,10 @@ def _findings(said: str, rows: list[str]) -> str:
 
 def _short(text: str) -> str:
     """Without the folders of this machine."""
-    return text.replace(str(Path(painsense.__file__).parent), "its folder").replace(str(Path.home()), "~")
+    places = {str(Path(painsense.__file__).parent): "its folder", sys.prefix: "Python's folder", str(Path.home()): "~"}
+    for place, said in places.items():
+        text = text.replace(place, said)
+    return text
 
 
 def _versions() -> str:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import queue
 import tempfile
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from html import escape
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from painsense import Analyzer, comparison, comparison_words, media, words
+from painsense import Analyzer, comparison, comparison_words, media, report_markup, words
 from painsense.comparison import Change, Comparison
-from painsense.demo import Demo, result, sessions, timeline
+from painsense.demo import Demo, result, sessions, work
 from painsense.demo.playable import copy
 from painsense.demo.sessions import Session
 from painsense.errors import PainsenseError
@@ -39,7 +36,8 @@ NEUTRALS = (
     "The rest recording chosen below",
     "Each recording its own calmest part (least exact)",
 )
-POLL_S = 0.25
+#: What its work is called among the session's
+KIND = "compare"
 #: units of the values that measures of the voice are shown in; their differences have others
 UNITS = {
     "f0_semitone": " Hz",
@@ -51,10 +49,6 @@ UNITS = {
 }
 #: of the drawing of a difference, in its own units
 WIDTH, HEIGHT = 240, 34
-
-
-class Stopped(Exception):
-    """The person pressed Cancel, or left."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +109,7 @@ def build(app: Demo) -> None:
     with gr.Row():
         start = gr.Button("Compare", variant="primary", elem_id="ps-compare-start")
         stop = gr.Button("Cancel", elem_id="ps-compare-stop", interactive=False)
-    status = gr.HTML(elem_id="ps-compare-status", padding=False)
+    status = gr.HTML(elem_id="ps-compare-status", elem_classes="ps-says", padding=False)
     shown = gr.HTML(elem_id="ps-compare-result", padding=False)
 
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
@@ -130,42 +124,35 @@ def build(app: Demo) -> None:
         busy = (gr.Button(interactive=False), gr.Button(interactive=True))
         try:
             asked = _asked(app, session, (first, second), (one, other), which, rest)
-            yield _status("Reading the recordings …"), "", *busy
-            work = _Work(app, session, asked)
-            try:
-                for share, text in work.progress():
-                    yield _status(text, share), "", *busy
-                reports = work.result()
-            finally:
-                work.stop()
-            html = show(comparison.compare(*reports, asked.labels), reports, session, asked.paths)
-            yield _status("Done."), html, *idle
         except PainsenseError as error:
-            yield _status(str(error), failed=True), "", *idle
+            yield work.said(str(error), "trouble"), "", *idle
+            return
+        files = (*asked.paths, *([] if asked.rest is None else [asked.rest]))
+        job = work.start(session, KIND, {path: path.name for path in files})
+        yield work.bar(job), "", *busy
+        for _ in job.run(lambda: _compared(app, session, job, asked)):
+            yield work.bar(job), *[gr.skip()] * 3
+        if job.stopped:
+            yield work.said("Cancelled. Nothing of it is kept.", "note"), "", *idle
+        elif job.trouble is not None:
+            yield work.said(job.trouble, "trouble"), "", *idle
+        else:
+            yield work.said("Done. The result is below."), job.result, *idle
 
-    event = start.click(
-        run, [*uploads, *labels, neutral, rest], [status, shown, start, stop], concurrency_limit=2, **private
+    start.click(
+        run, [*uploads, *labels, neutral, rest], [status, shown, start, stop], concurrency_limit=None, **private
     )
-    stop.click(
-        lambda: (_status("Cancelled."), gr.Button(interactive=True), gr.Button(interactive=False)),
-        None,
-        [status, start, stop],
-        cancels=[event],
-        **private,
-    )
+    stop.click(_stop, concurrency_limit=None, **private)
+
+
+def _stop(request: gr.Request) -> None:
+    work.stop(sessions.of(request), KIND)
 
 
 def _named(pair: str) -> tuple[Any, ...]:
     """Names of the two, and which neutral fits them."""
     first, second = PAIRS[pair]
     return first, second, NEUTRALS[0] if first == "at rest" else NEUTRALS[1]
-
-
-def _status(text: str, share: float | None = None, failed: bool = False) -> str:
-    """The line under the buttons; read out when it changes, without the moving bar."""
-    role = "alert" if failed else "status"
-    bar = "" if share is None else f'<progress max="1" value="{share:.3f}" aria-label="Progress"></progress>'
-    return f'<div class="ps-compare-status{" failed" if failed else ""}"><p role="{role}">{escape(text)}</p>{bar}</div>'
 
 
 def _asked(
@@ -199,60 +186,15 @@ def _asked(
     return Asked((paths[0], paths[1]), (names[0], names[1]), chosen)
 
 
-class _Work:
-    """Both analyses on a thread of their own, so that the page can tell how far they are and stop them."""
-
-    def __init__(self, app: Demo, session: Session, asked: Asked) -> None:
-        self._settings = replace(app.settings, baseline="auto" if asked.rest is None else asked.rest)
-        self._session, self._asked = session, asked
-        self._told: queue.Queue[tuple[float, str]] = queue.Queue()
-        self._stop = threading.Event()
-        self._reports: list[Report] = []
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="painsense-compare", daemon=True)
-        self._thread.start()
-
-    def progress(self) -> Iterator[tuple[float, str]]:
-        """Share done and words, until the work is done."""
-        while self._thread.is_alive():
-            latest: tuple[float, str] | None = None
-            try:
-                latest = self._told.get(timeout=POLL_S)
-                while True:
-                    latest = self._told.get_nowait()
-            except queue.Empty:
-                if latest is not None:
-                    yield latest
-
-    def result(self) -> tuple[Report, Report]:
-        """Both reports; what went wrong is raised here."""
-        self._thread.join()
-        if self._error is not None:
-            raise self._error
-        return self._reports[0], self._reports[1]
-
-    def stop(self) -> None:
-        """End the work soon; it is not waited for."""
-        self._stop.set()
-
-    def _run(self) -> None:
-        try:
-            with Analyzer(self._settings) as analyzer:
-                for k, (path, label) in enumerate(zip(self._asked.paths, self._asked.labels, strict=True)):
-                    self._reports.append(analyzer.analyze(path, progress=self._step(k, label)))
-        except Stopped:
-            self._error = PainsenseError("Cancelled.")
-        except BaseException as error:
-            self._error = error
-
-    def _step(self, number: int, label: str) -> Any:
-        def step(done_s: float, total_s: float) -> None:
-            if self._stop.is_set() or self._session.ended.is_set():
-                raise Stopped
-            share = done_s / total_s if total_s > 0 else 1.0
-            self._told.put(((number + share) / 2, f"Analysing “{label}” ({number + 1} of 2): {share:.0%}"))
-
-        return step
+def _compared(app: Demo, session: Session, job: work.Job, asked: Asked) -> str:
+    """Both analyses and how they differ, as HTML."""
+    reports = []
+    with Analyzer(replace(app.settings, baseline="auto" if asked.rest is None else asked.rest)) as analyzer:
+        for k, (path, label) in enumerate(zip(asked.paths, asked.labels, strict=True), 1):
+            reports.append(analyzer.analyze(path, progress=job.at(f"Analysing “{label}” ({k} of 2)")))
+    job.at("Making the result ready")
+    both = reports[0], reports[1]
+    return show(comparison.compare(*both, asked.labels), both, session, asked.paths)
 
 
 # --- what is shown ----------------------------------------------------------------------------------------------------
@@ -266,11 +208,11 @@ def show(
         None if path is None else session.share(copy(path, session.folder), path.name, inline=True) for path in paths
     ]
     courses = [
-        timeline.html(report, source, f"compare-{k + 1}")
+        report_markup.course(report, source, f"compare-{k + 1}", result.UNPLAYABLE)
         for k, (report, source) in enumerate(zip(reports, sources, strict=True))
     ]
     return (
-        timeline.environment()
+        report_markup.environment("painsense.demo")
         .get_template("compare.html.j2")
         .render(
             found=found,

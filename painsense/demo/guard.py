@@ -8,6 +8,7 @@ loading anything from elsewhere.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import re
 import secrets
@@ -17,7 +18,7 @@ from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from painsense.demo import Limits
+from painsense.demo import Limits, events
 from painsense.demo.security import Password, Visitors, is_loopback
 from painsense.demo.sessions import Store
 
@@ -38,6 +39,7 @@ _BEFORE_LOGIN = re.compile(r"/login|/static/(login|app)\.css|/favicon\.ico")
 _WITHOUT_COOKIE = re.compile(r"/|/login|/(static|assets|svelte)/.*|/theme\.css|/favicon\.ico|/robots\.txt")
 _PULSE = re.compile(r"/gradio_api/heartbeat/([^/]+)")
 _UPLOAD = re.compile(r"/gradio_api/upload/?")
+_EVENT = re.compile(r"/gradio_api/(queue/join|cancel)")
 
 #: The largest request but for uploads
 REQUEST_BYTES = 4_000_000
@@ -214,13 +216,19 @@ class Guard:
                 ended = not message.get("more_body", False)
             await send(message)
 
+        receive = bounded
         try:
+            if _EVENT.fullmatch(path) and scope["method"] == "POST":
+                scope, receive = await self._own_event(scope, bounded, visitor or "")
             pulse = _PULSE.fullmatch(path)
-            if pulse:
-                with self.store.pulse(pulse[1]):
-                    await self.app(scope, bounded, out)
-            else:
-                await self.app(scope, bounded, out)
+            with self.store.pulse(pulse[1]) if pulse else contextlib.nullcontext():
+                await self.app(scope, receive, out)
+        except events.NotTheirs:
+            await self._answer(send, 403, "This page belongs to another browser.", headers, path)
+        except events.NoEvent:
+            await self._answer(
+                send, 400, "The page sent something that is not known here. Load it again.", headers, path
+            )
         except TooLarge:
             pass
         if bounded.exceeded and not started:
@@ -228,6 +236,18 @@ class Guard:
             await self._answer(send, 413, self.too_large(upload), headers, path)
         elif started and not ended and self.stopping.is_set():
             await send({"type": "http.response.body", "body": b""})
+
+    async def _own_event(self, scope: Message, bounded: _Bounded, visitor: str) -> tuple[Message, Receive]:
+        """An event as it may go on: with the visitor's own page and files."""
+        body = await asyncio.to_thread(events.own, await bounded.whole(), self.store, visitor)
+        waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+        headers = [pair for pair in scope["headers"] if pair[0] not in (b"content-length", b"transfer-encoding")]
+        scope = {**scope, "headers": [*headers, (b"content-length", str(len(body)).encode())]}
+
+        async def receive() -> Message:
+            return waiting.pop() if waiting else await bounded()
+
+        return scope, receive
 
     def too_large(self, upload: bool) -> str:
         """What to say about a request that is too large."""
@@ -314,6 +334,16 @@ class _Bounded:
         finally:
             for task in waiting:
                 task.cancel()
+
+    async def whole(self) -> bytes:
+        """All that is sent; TooLarge when it is too much."""
+        body = bytearray()
+        while not self._over:
+            message = await self()
+            if message["type"] != "http.request":
+                break
+            body += message.get("body", b"")
+        return bytes(body)
 
     async def drain(self) -> None:
         """Read what is still coming and throw it away."""

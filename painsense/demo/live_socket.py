@@ -15,6 +15,7 @@ import json
 import logging
 import os
 import time
+from collections.abc import AsyncIterator
 from typing import Any
 
 from fastapi import WebSocket
@@ -32,6 +33,8 @@ START_S = 20.0  # within which the page has to say start
 SILENCE_S = 30.0  # without any message a page is taken for gone
 AHEAD_S, BEHIND_S = 5.0, 180.0  # how far the page's clock may be from ours: memory must not follow what it claims
 MOST_BEHIND = 1000  # messages a page may leave unread
+LOOK_S = 0.05
+FREE_S = 10.0  # how long the end of a page's last run may take: networks that are loading cannot be stopped
 MOST_RUNS = max(2, os.cpu_count() or 1)  # more at a time, and all of them would be slow
 
 _running: set[str] = set()
@@ -41,7 +44,7 @@ async def handle(socket: WebSocket, session: Session, app: Demo) -> None:
     """Serve one live recording. The guard has seen to origin and password, and the session is the visitor's own."""
     await socket.accept()
     try:
-        with _place(session):
+        async with _place(session):
             await _Conversation(socket, session, app).hold()
     except PainsenseError as error:
         await _end(socket, {"type": "error", "text": str(error)})
@@ -53,9 +56,12 @@ async def handle(socket: WebSocket, session: Session, app: Demo) -> None:
         await _end(socket, {"type": "error", "text": text})
 
 
-@contextlib.contextmanager
-def _place(session: Session) -> Any:
-    """A place among the runs."""
+@contextlib.asynccontextmanager
+async def _place(session: Session) -> AsyncIterator[None]:
+    """A place among the runs. One of this page that is just ending is waited for."""
+    since_s = time.monotonic()
+    while session.id in _running and time.monotonic() - since_s < FREE_S:
+        await asyncio.sleep(LOOK_S)
     if session.id in _running:
         raise MessageError("A live recording is running in this page already. Stop it first.")
     if len(_running) >= MOST_RUNS:

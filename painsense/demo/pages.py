@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from html import escape
 from inspect import signature
-from pathlib import Path
 
 import gradio as gr
 
 from painsense.demo import Demo, about, compare, live, recording, sessions
 
-STATIC = Path(__file__).parent / "static"
 TITLE = "painsense: pain expression in face and voice"
 FONTS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "DejaVu Sans", "Arial", "sans-serif"]
 MONO = ["ui-monospace", "Menlo", "Consolas", "DejaVu Sans Mono", "monospace"]
@@ -100,15 +98,6 @@ def theme() -> gr.themes.Base:
         button_primary_shadow="none",
         button_secondary_shadow="none",
     )
-
-
-def head() -> str:
-    """Styles and scripts of all pages, by name."""
-    styles = sorted((path.name for path in STATIC.glob("*.css")), key=lambda name: (name != "app.css", name))
-    scripts = sorted(path.name for path in STATIC.glob("*.js"))
-    lines = [f'<link rel="stylesheet" href="/static/{name}">' for name in styles if name != "login.css"]
-    lines += [f'<script src="/static/{name}" defer></script>' for name in scripts]
-    return "\n".join(lines)
 
 
 def _whose(request: gr.Request) -> str:

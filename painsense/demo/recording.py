@@ -178,9 +178,8 @@ def _result(
         )
     settings = dataclasses.replace(app.settings, person=person, baseline=rest or app.settings.baseline)
     with Analyzer(settings) as analyzer:
-        if rest is not None:
-            analyzer.make_baseline(rest, progress=job.at("Looking at the rest clip"))
-        report = analyzer.analyze(path, progress=job.at("Analysing the recording"))
+        both = " and the rest clip" if rest is not None else ""
+        report = analyzer.analyze(path, progress=job.at(f"Analysing the recording{both}"))
     copying = job.at("Making the result ready")
     shown = result.show(report, session, path, PREFIX, progress=copying)
     return report, _for_the_page(shown.html)

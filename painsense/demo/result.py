@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from painsense import report_html, report_voice, words
-from painsense.demo import playable, timeline
+from painsense import report_markup, report_view, report_voice, words
+from painsense.demo import playable
 from painsense.report import FORMATS, Report, file_name
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ class Shown:
         return "\n".join((self.verdict, note, *parts))
 
 
+UNPLAYABLE = "Your browser cannot play this recording. The timeline below works without it."
 #: Ending of each result file, what its link says, and what is in it
 FILES = (
     (".html", "Report (HTML)", "all of this in one file, for reading and printing"),
@@ -101,7 +102,7 @@ def show(
             note = "Browsers cannot play this kind of file, so a copy is shown; the analysis used the file itself."
     downloads = write(report, session)
     parts = (
-        timeline.environment()
+        report_markup.environment("painsense.demo")
         .get_template("result.html.j2")
         .make_module(
             {
@@ -109,11 +110,11 @@ def show(
                 "name": name,
                 "prefix": prefix,
                 "words": words,
-                "share": report_html._share,
-                "hindrances": report_html._hindrances(report),
-                "peaks": report_html._peaks(report),
+                "told": report_view,
+                "hindrances": report_view.hindrances(report),
+                "peaks": report_view.peaks(report),
                 "voice": report_voice.view(report),
-                "coverage": report_html._coverage(report),
+                "coverage": report_view.coverage(report),
                 "downloads": downloads,
             }
         )
@@ -123,7 +124,7 @@ def show(
     }
     return Shown(
         verdict=said["verdict"],
-        timeline=timeline.html(report, source, prefix),
+        timeline=report_markup.course(report, source, prefix, UNPLAYABLE),
         peaks=said["moments"],
         change=said["rests"],
         voice=said["heard"],

@@ -17,11 +17,10 @@ from starlette.formparsers import MultiPartException
 from starlette.requests import ClientDisconnect
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 
-from painsense.demo import Demo, live_socket
+from painsense.demo import Demo, live_socket, look
 from painsense.demo.guard import Guard, TooLarge
 from painsense.demo.security import Password, Tries
 
-STATIC = Path(__file__).parent / "static"
 #: Kinds a browser may show by itself; anything else is only saved
 SHOWN = ("video/", "audio/", "image/png", "image/jpeg", "image/webp", "application/json", "text/plain")
 FILE_POLICY = "default-src 'none'; media-src 'self'; style-src 'unsafe-inline'; sandbox"
@@ -59,13 +58,12 @@ def add(server: FastAPI, app: Demo, guard: Guard, password: Password | None) -> 
 
 def _files(app: Demo) -> APIRouter:
     router = APIRouter()
-    static = {path.name: path for path in STATIC.iterdir() if path.suffix in (".css", ".js", ".svg")}
 
     @router.get("/static/{name}")
     async def style_or_script(name: str) -> FileResponse:
-        if name not in static:
+        if name not in look.FILES:
             raise HTTPException(404)
-        return FileResponse(static[name], headers={"cache-control": "no-cache"})
+        return FileResponse(look.FILES[name], headers={"cache-control": "no-cache"})
 
     @router.api_route("/session/{identity}/files/{token}/{name}", methods=["GET", "HEAD"])
     async def session_file(request: Request, identity: str, token: str, name: str) -> Response:

@@ -150,7 +150,7 @@ def build(app: Demo, address: Address) -> Guard:
     import gradio as gr
     from fastapi import FastAPI
 
-    from painsense.demo import pages, routes
+    from painsense.demo import look, pages, routes
     from painsense.demo.frame import Frame
     from painsense.demo.guard import Guard
     from painsense.demo.security import Visitors
@@ -166,7 +166,7 @@ def build(app: Demo, address: Address) -> Guard:
             task.cancel()
 
     server = FastAPI(lifespan=sweeping, docs_url=None, redoc_url=None, openapi_url=None)
-    framed = Frame(server, pages.TITLE, pages.head(), address.password is not None)
+    framed = Frame(server, pages.TITLE, look.head(), address.password is not None)
     guard = Guard(
         framed,
         store=app.store,
@@ -181,6 +181,7 @@ def build(app: Demo, address: Address) -> Guard:
     routes.add(server, app, guard, address.password)
     blocks = pages.build(app)
     blocks.queue(api_open=False)
+    blocks.has_launched = True  # else a mounted page takes any file of this machine for an upload, behind our own check
     gr.mount_gradio_app(
         server,
         blocks,

@@ -222,6 +222,8 @@ class Store:
 
     def upload_root(self, path: str | Path) -> Path | None:
         """The folder of the upload that a file belongs to; None where it is no upload."""
+        if "\0" in str(path):
+            return None  # no file has such a name, and asking for one fails
         path = Path(os.path.realpath(path))
         if not path.is_relative_to(self.uploads) or path == self.uploads:
             return None
@@ -231,8 +233,7 @@ class Store:
         """Note that an upload is a session's."""
         with self._lock:
             owner = self._uploads.get(root)
-            # a folder without an owner is a copy that Gradio made of something in this very event
-            if owner is not None and owner[0] != session.visitor:
+            if owner is None or owner[0] != session.visitor:
                 raise SessionError("this upload is not there any more; choose the recording again")
             if self._claims.setdefault(root, session) is not session:
                 raise SessionError("this upload belongs to another page; choose the recording again")
@@ -242,8 +243,10 @@ class Store:
         root = self.upload_root(path)
         with self._lock:
             owner = self._uploads.get(root) if root is not None else None
+        if owner is None or owner[0] != visitor:
+            return None
         real = Path(os.path.realpath(path))
-        return real if owner is not None and owner[0] == visitor and real.is_file() else None
+        return real if real.is_file() else None
 
     # ---- the end
 

@@ -39,6 +39,28 @@
     document.querySelector("#ps-tabs [role=tab][aria-selected=true]")?.focus();
   });
 
+  // ---- a file that is too large: said before it is sent, and it stays to be read (Gradio's own word goes by itself)
+  function sizes(event) {
+    const files = [...(event.type === "drop" ? event.dataTransfer?.files ?? [] : event.target.files ?? [])];
+    const part = event.target.closest?.(".block");
+    if (!part || !files.length) return;
+    if (part.nextElementSibling?.classList.contains("ps-refused")) part.nextElementSibling.remove();
+    const most = window.gradio_config?.max_file_size ?? Infinity;
+    const large = files.find((file) => file.size > most);
+    if (!large) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    if (event.type === "drop") event.target.dispatchEvent(new DragEvent("dragleave", { bubbles: true }));
+    else event.target.value = "";
+    const said = document.createElement("p");
+    said.className = "ps-refused";
+    said.setAttribute("role", "alert");
+    const mb = (bytes) => `${Math.round(bytes / 1e5) / 10} MB`;
+    said.textContent = `${large.name} has ${mb(large.size)}, and this page takes up to ${mb(most)}. Choose a shorter or smaller recording, or start painsense demo with a larger --max-mb.`;
+    part.after(said);
+  }
+  for (const kind of ["change", "drop"]) document.addEventListener(kind, sizes, true);
+
   // ---- is the server there, and does it still know this page?
   const WORDS = {
     gone: "The server cannot be reached: it was stopped, or the network is down. What you see stays as long as this page is open. Start painsense demo again, then load this page.",

@@ -1,7 +1,7 @@
 "use strict";
 // The cursor of each timeline on the page: pointer, keyboard, the player above it, and buttons that jump to a moment.
-// Timelines come and go while the page lives, so that all events are taken at the document and each timeline is made
-// ready when it appears.
+// The HTML report holds this script and one timeline; in the demo timelines come and go while the page lives, so that
+// each is made ready when it appears.
 (() => {
   const known = new WeakMap();
   const states = ["usable", "uncertain", "not usable"];
@@ -151,9 +151,10 @@
       }
       // some browsers show a black picture until something is sought
       media.addEventListener("loadedmetadata", () => { if (media.paused && media.currentTime === 0) media.currentTime = Math.max(now, 1e-3); });
-      const missing = () => { player.hidden = true; note.hidden = false; };
-      media.addEventListener("error", missing);
-      if (media.error) missing();
+      const found = (there) => { player.hidden = !there; note.hidden = there; };
+      media.addEventListener("loadedmetadata", () => found(true));
+      media.addEventListener("error", () => found(false));
+      if (media.readyState > 0) found(true); else if (media.error) found(false);
     }
     show(0);
     return {
@@ -171,6 +172,8 @@
   };
   const look = (node) => {
     if (!(node instanceof Element)) return;
+    if (node.matches(".ps-script")) node.hidden = false;
+    for (const part of node.querySelectorAll(".ps-script")) part.hidden = false;
     if (node.matches(".ps-course")) ready(node);
     for (const root of node.querySelectorAll(".ps-course")) ready(root);
   };
