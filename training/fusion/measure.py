@@ -22,8 +22,8 @@ from painsense.follow import Follower, collect
 from painsense.landmarks import Image, thread_networks
 from painsense.media import Media
 from painsense.pipeline import MAX_SIDE_PX, MODALITIES
-from painsense.segments import RUN_IN_S
 from painsense.report import BaselineStamp, MediaSummary, Report
+from painsense.segments import RUN_IN_S
 from painsense.tracks import Track, sample_period_s
 from painsense.voice import VoiceStream
 from training.errors import TrainingError
