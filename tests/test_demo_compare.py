@@ -100,6 +100,7 @@ def test_what_is_missing_is_said(open_page: Pages, recordings: tuple[Path, Path]
     broken.write_bytes(b"no video")
     choose(page, 2, broken)
     says("broken.mp4")
+    assert "/" not in alert.inner_text().split(":")[0]  # no folder of the machine
     page.get_by_label("The rest recording chosen below").check()
     page.locator("#ps-compare-rest").wait_for()
     says("Choose the rest recording, or another neutral face.")

@@ -74,7 +74,7 @@ class Row:
 
 def build(app: Demo) -> None:
     """Add the page to the tab that is being built."""
-    gr.HTML(INTRO.format(least=comparison.MIN_COVERED_S), padding=False)
+    gr.HTML(INTRO.format(least=comparison.MIN_COVERED_S), padding=False, apply_default_css=False)
     pair = gr.Radio(list(PAIRS), value=next(iter(PAIRS)), label="What are they?", elem_id="ps-compare-pair")
     with gr.Row(elem_classes="ps-compare-two"):
         uploads, labels = [], []
@@ -110,7 +110,7 @@ def build(app: Demo) -> None:
         start = gr.Button("Compare", variant="primary", elem_id="ps-compare-start")
         stop = gr.Button("Cancel", elem_id="ps-compare-stop", interactive=False)
     status = gr.HTML(elem_id="ps-compare-status", elem_classes="ps-says", padding=False)
-    shown = gr.HTML(elem_id="ps-compare-result", padding=False)
+    shown = gr.HTML(elem_id="ps-compare-result", padding=False, apply_default_css=False)
 
     private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     pair.change(_named, pair, [*labels, neutral], **private)
@@ -149,9 +149,9 @@ def _stop(request: gr.Request) -> None:
     work.stop(sessions.of(request), KIND)
 
 
-def _named(pair: str) -> tuple[Any, ...]:
+def _named(pair: str | None) -> tuple[Any, ...]:
     """Names of the two, and which neutral fits them."""
-    first, second = PAIRS[pair]
+    first, second = PAIRS.get(pair or "", next(iter(PAIRS.values())))
     return first, second, NEUTRALS[0] if first == "at rest" else NEUTRALS[1]
 
 
@@ -170,15 +170,6 @@ def _asked(
     if which == NEUTRALS[1] and rest is None:
         raise PainsenseError("Choose the rest recording, or another neutral face.")
     paths = [session.take(file) for file in files if file is not None]
-    for path in paths:
-        clip = media.open_media(path)
-        if clip.video is not None and clip.video.still:
-            raise PainsenseError(f"{path.name} is a picture. Choose recordings that last at least some seconds.")
-        if clip.duration_s > app.limits.max_minutes * 60:
-            raise PainsenseError(
-                f"{path.name} lasts {words.duration(clip.duration_s)}; at most {app.limits.max_minutes:g} minutes can "
-                "be compared here. Cut it, or use painsense score on the command line."
-            )
     names = [label.strip() or word for label, word in zip(labels, ("first", "second"), strict=True)]
     if names[0] == names[1]:
         raise PainsenseError("Give the two recordings different names.")
@@ -186,8 +177,22 @@ def _asked(
     return Asked((paths[0], paths[1]), (names[0], names[1]), chosen)
 
 
+def _see_fit(app: Demo, path: Path) -> None:
+    """PainsenseError in words where a file is no recording that can be compared here."""
+    clip = media.open_media(path)
+    if clip.video is not None and clip.video.still:
+        raise PainsenseError(f"{path.name} is a picture. Choose recordings that last at least some seconds.")
+    if clip.duration_s > app.limits.max_minutes * 60:
+        raise PainsenseError(
+            f"{path.name} lasts {words.duration(clip.duration_s)}; at most {app.limits.max_minutes:g} minutes can be "
+            "compared here. Cut it, or use painsense score and painsense compare on the command line."
+        )
+
+
 def _compared(app: Demo, session: Session, job: work.Job, asked: Asked) -> str:
     """Both analyses and how they differ, as HTML."""
+    for path in asked.paths:
+        _see_fit(app, path)
     reports = []
     with Analyzer(replace(app.settings, baseline="auto" if asked.rest is None else asked.rest)) as analyzer:
         for k, (path, label) in enumerate(zip(asked.paths, asked.labels, strict=True), 1):
