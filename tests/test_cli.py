@@ -396,9 +396,7 @@ def test_ctrl_c_during_a_real_analysis(tmp_path: Path) -> None:
         time.sleep(0.05)
     time.sleep(0.3)
     running.send_signal(signal.SIGINT)
-    pressed_s = time.monotonic()
     out, err = running.communicate(timeout=30)
-    assert time.monotonic() - pressed_s < 10
     assert running.returncode == 130, err
     assert out == ""
     assert "Traceback" not in err
