@@ -75,7 +75,9 @@ def report(
         ),
         baseline=baseline,
         quality=Quality(more.pop("usable", 1.0), duration_s, None, None, {}),
-        clip=ClipResult("scored", (), given, None if given else "too_little_evidence", None, modalities or {"face": 1.0}),
+        clip=ClipResult(
+            "scored", (), given, None if given else "too_little_evidence", None, modalities or {"face": 1.0}
+        ),
         windows=windows,
         peaks=(),
         scale=ScoreScale("fusion", model, "vas", 0, 10, "") if there else None,
