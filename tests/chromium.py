@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import shutil
+import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -48,3 +50,6 @@ def opened(*flags: str) -> Iterator[Browser]:
             yield browser
         finally:
             browser.close()
+    with warnings.catch_warnings():  # Playwright leaves the pipe to its driver to the collector: here, not in some test
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
