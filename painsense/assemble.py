@@ -6,6 +6,7 @@ Action units, score, verdict and what the voice shows, made from what was measur
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,7 +18,6 @@ from painsense.report import (
     ClipResult,
     MediaSummary,
     Report,
-    Score,
     Software,
     VoiceComparison,
     VoiceEvidence,
@@ -25,40 +25,61 @@ from painsense.report import (
 from painsense.scoring import Course
 from painsense.tracks import Track
 from painsense.voice_segments import Segment
+from painsense.windows import Windows
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What was measured, before anything is said about it.
+
+    Attributes
+    ----------
+    face : action units and what they rest on, see :mod:`painsense.action_units`; None without picture
+    voice : see :mod:`painsense.voice`, with a remark where somebody speaks beside still lips; None without sound
+    segments : kinds of sound; empty without sound
+    neutral_known : whether the face was read beside the person's own neutral
+    """
+
+    face: Track | None
+    voice: Track | None
+    segments: tuple[Segment, ...]
+    neutral_known: bool
+
+
+def observe(raw: Track | None, voice: Track | None, neutral: Baseline | None, provider: str) -> Observed:
+    """Raw face and voice tracks -> what is judged: recorded and live analysis and training come through here."""
+    segments: tuple[Segment, ...] = ()
+    if voice is not None and len(voice):
+        segments = voice_segments.of_track(voice)
+        voice = voice if raw is None else _with_still_lips(voice, raw, segments)
+    speaking = face.speaking(raw, voice) if raw is not None and voice is not None else None
+    seen = action_units.estimate_track(raw, neutral, speaking, provider) if raw is not None else None
+    return Observed(seen, voice, segments, neutral is not None)
+
+
+def score(network: Fusion, observed: Observed, grid: Windows, at_rest: voice_rest.Rest | None) -> Course:
+    """The score of each window of ``grid``; ``at_rest`` is the voice at rest, None for that of the recording."""
+    seen, voice, segments = observed.face, observed.voice, observed.segments
+    return scoring.course(network, seen, voice, segments, grid, at_rest, neutral_known=observed.neutral_known)
 
 
 def assemble(
     summed: MediaSummary,
     software: Software,
     modalities: Sequence[str],
-    raw: Track | None,
-    voice: Track | None,
-    neutral: Baseline | None,
+    observed: Observed,
+    network: Fusion,
     stamp: BaselineStamp,
     doubts: Sequence[str],
     at_rest: voice_rest.Rest | None = None,
-    network: Fusion | None = None,
 ) -> Report:
-    """The report on a recording from its tracks.
-
-    Without ``network`` no score is worked out: what training reads are the tracks.
-    """
-    segments: tuple[Segment, ...] = ()
-    if voice is not None and len(voice):
-        segments = voice_segments.of_track(voice)
-        voice = voice if raw is None else with_still_lips(voice, raw, segments)
-    speaking = face.speaking(raw, voice) if raw is not None and voice is not None else None
-    seen = action_units.estimate_track(raw, neutral, speaking, software.provider) if raw is not None else None
+    """The report on what was observed."""
+    seen, voice, segments = observed.face, observed.voice, observed.segments
     grid = windows.grid(summed.duration_s)
-    scored: Course | None = None
-    score: Score | None = None
-    why: str | None = "not_asked"
-    if network is not None:
-        known = neutral is not None
-        scored = scoring.course(network, seen, voice, segments, grid, at_rest, neutral_known=known)
-        score, why = scoring.summarise(scored, summed.duration_s)
+    scored = score(network, observed, grid, at_rest)
+    value, why = scoring.summarise(scored, summed.duration_s)
     hindered = verdict.missing_evidence(seen, summed, modalities)  # the face, for PSPI
-    reasons = hindered if score is None else []
+    reasons = hindered if value is None else []
     peaks = [] if reasons else verdict.peaks(None if hindered else seen, scored)
     heard: VoiceEvidence | None = None
     changes: tuple[VoiceComparison, ...] = ()
@@ -72,25 +93,25 @@ def assemble(
         clip=ClipResult(
             verdict="not_enough_evidence" if reasons else "scored",
             reasons=tuple(reasons),
-            score=score,
+            score=value,
             score_reason=why,
             pspi=verdict.summarise(seen) if seen is not None and not hindered else None,
-            modalities=scoring.weights(scored) if scored is not None and score is not None else {},
+            modalities=scoring.weights(scored) if value is not None else {},
         ),
         windows=verdict.window_results(seen, voice, grid, scored),
         peaks=tuple(
             verdict.peak_result(seen, voice, scored, at_s, changes[k] if changes else None)
             for k, at_s in enumerate(peaks)
         ),
-        scale=scoring.scale(network) if network is not None and score is not None else None,
-        rests_on=scoring.rests_on(network, scored) if network is not None and scored and score is not None else None,
+        scale=scoring.scale(network) if value is not None else None,
+        rests_on=scoring.rests_on(network, scored) if value is not None else None,
         voice=heard,
         segments=segments,
         tracks={track.modality: track for track in (seen, voice) if track is not None},
     )
 
 
-def with_still_lips(voice: Track, raw: Track, segments: Sequence[Segment]) -> Track:
+def _with_still_lips(voice: Track, raw: Track, segments: Sequence[Segment]) -> Track:
     """The voice track with the remark where somebody speaks beside still lips."""
     still = lips.still(raw, voice, voice_segments.kinds_at(segments, voice.time_s)).astype(np.uint32)
     bits = voice.reason_bits | still << np.uint32(len(voice.reasons))

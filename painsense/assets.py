@@ -146,19 +146,14 @@ def read_weights(name: str) -> bytes:
     raise ModelError(f"{name}: no model file of this name is shipped, there are {known}; install painsense again")
 
 
-def fusion_model(path: Path | None = None) -> Asset:
-    """The fusion network: the file at ``path``, else the one that ships with painsense. ModelError without a file.
-
-    Of a file of one's own no hash is known beforehand; the one it has goes into every result.
-    """
-    if path is None:
-        return weights()["fusion"]
+def fusion_model(path: Path) -> Asset:
+    """A fusion network of one's own. No hash is known beforehand; the one it has goes into every result."""
     content = read_fusion_model(path)
     return Asset("fusion", "own", path, _sha256(content), "given with --fusion-model", "its maker's", "the path given")
 
 
 def read_fusion_model(path: Path | None = None) -> bytes:
-    """The content of :func:`fusion_model`."""
+    """The content of the fusion network at ``path``, else of the one that ships. ModelError without a file."""
     if path is None:
         return read_weights("fusion")
     try:

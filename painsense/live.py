@@ -21,13 +21,12 @@ from painsense import (
     coach,
     face,
     fusion,
-    scoring,
     verdict,
     voice_rest,
     voice_segments,
     windows,
 )
-from painsense.assemble import assemble, with_still_lips
+from painsense.assemble import assemble, observe, score
 from painsense.baseline import Baseline
 from painsense.coach import Advice
 from painsense.follow import Follower, collect
@@ -258,13 +257,11 @@ class Live:
             summed,
             analyzer.software(),
             analyzer.settings.modalities,
-            raw,
-            voice,
-            neutral,
+            observe(raw, voice, neutral, analyzer.settings.provider),
+            analyzer.fusion,
             stamp,
             doubts,
             at_rest,
-            analyzer.fusion,
         )
 
     # ---- what is kept
@@ -307,16 +304,10 @@ class Live:
     # ---- what is said about it
 
     def _window(self, raw: Track | None, voice: Track | None, grid: Windows) -> LiveWindow:
-        segments: tuple[Segment, ...] = ()
-        if voice is not None and len(voice):
-            segments = voice_segments.of_track(voice)
-            voice = voice if raw is None else with_still_lips(voice, raw, segments)
-        speaking = face.speaking(raw, voice) if raw is not None and voice is not None else None
-        provider = self._analyzer.settings.provider
-        seen = action_units.estimate_track(raw, self._neutral, speaking, provider) if raw is not None else None
+        observed = observe(raw, voice, self._neutral, self._analyzer.settings.provider)
+        seen, voice, segments = observed.face, observed.voice, observed.segments
         rest = self._rest(voice) if voice is not None else None
-        known = self._neutral is not None
-        scored = scoring.course(self._analyzer.fusion, seen, voice, segments, grid, rest, neutral_known=known)
+        scored = score(self._analyzer.fusion, observed, grid, rest)
         result = verdict.window_results(seen, voice, grid, scored)[0]
         units: dict[str, float] = {}
         if seen is not None and result.pspi is not None:

@@ -30,7 +30,7 @@ from painsense import (
     media,
     voice_rest,
 )
-from painsense.assemble import assemble
+from painsense.assemble import Observed, assemble, observe
 from painsense.baseline import Baseline
 from painsense.errors import BaselineError, MediaError, ModelError
 from painsense.follow import Engine, Follower, follow
@@ -155,17 +155,19 @@ class Analyzer:
     def __init__(self, settings: Settings = Settings()) -> None:
         self.settings = settings
         self._face_model = assets.face_model(settings.face_model) if "face" in settings.modalities else None
+        shipped = assets.weights()
+        own = settings.fusion_model
+        self._fusion_model = shipped["fusion"] if own is None else assets.fusion_model(own)
         self._weights = tuple(
             weights
-            for name, weights in assets.weights().items()
+            for name, weights in shipped.items()
             if name != "fusion" and ("voice" if name == "voice_segments" else "face") in settings.modalities
         )
-        self._fusion_model = assets.fusion_model(settings.fusion_model)
         if settings.provider != "cpu":  # the CPU always works, and ONNX Runtime takes a while to load
             from painsense import providers
 
             providers.check(settings.provider)
-        if settings.fusion_model is not None:  # a wrong one is wrong for every clip: say so now
+        if own is not None:  # a wrong one is wrong for every clip: say so now
             self.fusion  # noqa: B018
         self._workers = settings.workers or os.cpu_count() or 1
         self._rest: _AtRest | None = None  # what the rest clip or file of the settings says, read once for all clips
@@ -192,17 +194,22 @@ class Analyzer:
             _media_summary(clip),
             self.software(),
             self.settings.modalities,
-            raw,
-            voice,
-            neutral,
+            observe(raw, voice, neutral, self.settings.provider),
+            self.fusion,
             stamp,
             [*clip.warnings, *self._undecoded(clip, raw), *doubts],
             self._rest.voice if self._rest is not None and voice is not None else None,
-            self.fusion,
         )
         pictures = self._pictures(clip, raw, report.peaks)
         triangles = thread_networks(self.settings.face_model).canonical.triangles if pictures else None
         return dataclasses.replace(report, pictures=pictures, mesh_triangles=triangles)
+
+    def observe(self, path: str | Path, *, progress: Progress | None = None) -> Observed:
+        """What is measured of one recording, without a score or verdict: what a fusion network is trained on."""
+        clip = media.open_media(Path(path))
+        raw, voice = self._measured(clip, progress)
+        neutral, _, _ = self._neutral(clip, raw)
+        return observe(raw, voice, neutral, self.settings.provider)
 
     def make_baseline(self, rest_clip: str | Path, *, progress: Progress | None = None) -> Baseline:
         """The person's neutral from a recording at rest. BaselineError when there is too little usable face in it."""

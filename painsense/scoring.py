@@ -51,13 +51,19 @@ class Course:
     grid : the windows
     inputs : what the network saw of them
     scores : what it said; NaN and not ``valid`` where a window had too little evidence or the interval is too wide
-    evidence : ndarray [shape=(n,), bool], there was enough to go by
+    face, voice : ndarray [shape=(n,), bool], there was enough of it to go by
     """
 
     grid: Windows
     inputs: FusionInputs
     scores: FusionScores
-    evidence: BoolArray
+    face: BoolArray
+    voice: BoolArray
+
+    @property
+    def evidence(self) -> BoolArray:
+        """Where there was enough to go by, ndarray [shape=(n,), bool]."""
+        return self.face | self.voice
 
     def reason(self, k: int) -> str | None:
         """Why a window has no score, as a reason code; None where it has one."""
@@ -79,16 +85,16 @@ def course(
     """Score every window; the parameters are those of :func:`painsense.fusion.inputs`."""
     seen = fusion.inputs(face, voice, segments, grid, voice_rest, neutral_known=neutral_known)
     scores = network(seen)
-    evidence = np.zeros(len(grid), bool)
+    of_face, of_voice = np.zeros(len(grid), bool), np.zeros(len(grid), bool)
     if face is not None and len(face):
-        evidence |= windows.usable_share(face, grid) >= NEEDED.least_face_share
+        of_face = windows.usable_share(face, grid) >= NEEDED.least_face_share
     if voice is not None and len(voice):
         voiced_s = windows.usable_share(voice, grid, voice.column("voiced") > 0.5) * (grid.end_s - grid.start_s)
-        evidence |= voiced_s >= NEEDED.least_voiced_window_s
-    valid = scores.valid & evidence
+        of_voice = voiced_s >= NEEDED.least_voiced_window_s
+    valid = scores.valid & (of_face | of_voice)
     score = np.where(valid, np.clip(scores.score, 0, 10), np.float32(np.nan))
     low, high = (np.clip(end, 0, 10) for end in (scores.low, scores.high))
-    return Course(grid, seen, replace(scores, score=score, low=low, high=high, valid=valid), evidence)
+    return Course(grid, seen, replace(scores, score=score, low=low, high=high, valid=valid), of_face, of_voice)
 
 
 def summarise(scored: Course, duration_s: float) -> tuple[Score | None, str | None]:
@@ -164,7 +170,7 @@ def rests_on(network: Fusion, scored: Course) -> RestsOn | None:
     score = float(scored.scores.score[top])
     seen = FusionInputs(scored.inputs.face[top : top + 1], scored.inputs.voice[top : top + 1])
     found = []
-    for part, other in _alternatives(seen).items():
+    for part, other in _alternatives(seen, bool(scored.face[top] and scored.voice[top])).items():
         answer = network(other)
         value = float(answer.score[0]) if answer.valid[0] else None
         if value is None or abs(value - score) >= LEAST_CHANGE:
@@ -174,11 +180,13 @@ def rests_on(network: Fusion, scored: Course) -> RestsOn | None:
     return RestsOn(at_s, score, tuple(found[:MOST_ALTERNATIVES]))
 
 
-def _alternatives(seen: FusionInputs) -> dict[str, FusionInputs]:
-    """The same window with one part changed, by the part's name; parts that change nothing are left out."""
-    there = {"face": bool(np.isfinite(seen.face).any()), "voice": bool(np.isfinite(seen.voice).any())}
+def _alternatives(seen: FusionInputs, both: bool) -> dict[str, FusionInputs]:
+    """The same window with one part changed, by the part's name; parts that change nothing are left out.
+
+    ``both``: the face and the voice are evidence of their own, so that one can be judged without the other.
+    """
     others = {}
-    if all(there.values()):
+    if both:
         others = {"without_voice": seen.only("face"), "without_face": seen.only("voice")}
     for part, names in _UNITS_AT_REST.items():
         others[part] = replace(seen, face=_with(seen.face, FACE, names, 0.0))

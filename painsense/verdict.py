@@ -104,8 +104,10 @@ def peaks(seen: Track | None, scored: Course | None) -> list[float]:
         middle_s = (scored.grid.start_s + scored.grid.end_s) / 2
         values = scored.scores.score.astype(np.float64)
         for k in _tops(values, middle_s, PEAK_SCORE):
-            if all(abs(middle_s[k] - at_s) >= PEAK_DISTANCE_S for at_s in found):
-                found[float(middle_s[k])] = float(values[k])
+            frame = _frame_at(seen, middle_s[k])
+            near_s = float(middle_s[k]) if seen is None or frame is None else float(seen.time_s[frame])
+            if all(abs(near_s - at_s) >= PEAK_DISTANCE_S for at_s in found):
+                found[near_s] = float(values[k])
     return sorted(sorted(found, key=lambda at_s: -found[at_s])[:PEAKS])
 
 
@@ -128,6 +130,14 @@ def _tops(values: TimeArray, time_s: TimeArray, least: float) -> list[int]:
             right += 1
         held[left : right + 1] = -1.0
     return found
+
+
+def _frame_at(seen: Track | None, at_s: float) -> int | None:
+    """Index of the frame nearest to a moment; None where there is none within half the width of a peak."""
+    if seen is None or not len(seen):
+        return None
+    nearest = int(np.abs(seen.time_s - at_s).argmin())
+    return nearest if abs(float(seen.time_s[nearest]) - at_s) <= SMOOTH_S / 2 else None
 
 
 def _score_at(scored: Course | None, at_s: float) -> float | None:
@@ -251,8 +261,7 @@ def peak_result(
     """What was measured at one peak: action units as held around it, voice measures as medians of the voiced part."""
     units: dict[str, float] = {}
     pspi: float | None = None
-    if seen is not None and len(seen):
-        index = int(np.abs(seen.time_s - at_s).argmin())
+    if seen is not None and (index := _frame_at(seen, at_s)) is not None:
         pspi = _or_none(smooth(seen)[index])
         held = {name: smooth(seen, name)[index] for name in action_units.NAMES}
         units = {name: float(value) for name, value in held.items() if np.isfinite(value)}

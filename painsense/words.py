@@ -382,7 +382,7 @@ def scale_text(scale: ScoreScale) -> str:
 def alternative_text(other: Alternative) -> str:
     """One part of "what would change it": "2.1 with the brows as at rest"."""
     what = ALTERNATIVES.get(other.part, other.part.replace("_", " "))
-    return f"{f'{other.score:.1f}' if other.score is not None else 'no score, too uncertain,'} {what}"
+    return f"{f'{other.score:.1f}' if other.score is not None else 'no score'} {what}"
 
 
 def headline(clip: ClipResult) -> str:

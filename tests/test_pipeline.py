@@ -13,7 +13,7 @@ import pytest
 from scipy import signal
 
 from painsense import action_units, doctor, media, providers
-from painsense.assemble import assemble
+from painsense.assemble import assemble, observe
 from painsense.errors import BaselineError, MediaError, ProviderError
 from painsense.fusion import Fusion
 from painsense.pipeline import Analyzer, Settings, analyze
@@ -297,9 +297,10 @@ def test_speech_beside_still_lips_is_another_persons(sample: Report, sample_clip
     """The sample's speech laid under the still face at its beginning."""
     with Analyzer() as analyzer:
         raw, voice = analyzer._tracks(media.open_media(sample_clip), None)
-    assert raw is not None and voice is not None
-    moved = dataclasses.replace(voice, time_s=voice.time_s - 5.0)  # speech from 0.2 s to 3.7 s
-    report = assemble(sample.media, sample.software, ("face", "voice"), raw, moved, None, sample.baseline, [])
+        assert raw is not None and voice is not None
+        moved = dataclasses.replace(voice, time_s=voice.time_s - 5.0)  # speech from 0.2 s to 3.7 s
+        observed, network = observe(raw, moved, None, "cpu"), analyzer.fusion
+    report = assemble(sample.media, sample.software, ("face", "voice"), observed, network, sample.baseline, [])
     flagged = report.tracks["voice"].has_reason("lips_still")
     assert flagged.mean() > 0.05
     assert report.tracks["voice"].valid[flagged].any(), "a remark, not a failure"

@@ -21,6 +21,7 @@ import pytest
 
 import painsense
 from painsense import media
+from painsense.assemble import Observed
 from training import datasets
 from training.errors import TrainingError
 from training.fusion import cache, prepare, record, samples
@@ -215,7 +216,7 @@ def test_what_is_there_is_not_measured_again(unbc_cache: Path, archive: Path, mo
     assert {path: path.stat().st_mtime_ns for path in unbc_cache.rglob("*")} == times
 
 
-def refuse(clip: Clip, baseline: str) -> cache.Measured:
+def refuse(clip: Clip, baseline: str) -> Observed:
     raise AssertionError(f"{clip.id} is measured again")
 
 
@@ -223,9 +224,9 @@ def test_stopped_run_goes_on_with_what_is_missing(
     unbc_cache: Path, archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out, asked = tmp_path / "cache", []
-    known = {one.clip.id: cache.Measured(one.face, one.voice, (), True) for one in samples.recordings(unbc_cache)}
+    known = {one.clip.id: Observed(one.face, one.voice, (), True) for one in samples.recordings(unbc_cache)}
 
-    def stopped(clip: Clip, baseline: str) -> cache.Measured:
+    def stopped(clip: Clip, baseline: str) -> Observed:
         asked.append(clip.id)
         if len(asked) == 2:
             raise KeyboardInterrupt
@@ -280,10 +281,10 @@ def test_bad_clip_is_listed_and_the_others_are_kept(archive: Path, tmp_path: Pat
 
 
 def test_surprise_of_a_library_costs_one_clip(archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def surprise(clip: Clip, baseline: str) -> cache.Measured:
+    def surprise(clip: Clip, baseline: str) -> Observed:
         if len(clip.frames) == 6:
             raise ZeroDivisionError(f"at {clip.frames[0]}")
-        return cache.Measured(None, None, (), False)
+        return Observed(None, None, (), False)
 
     monkeypatch.setattr("training.fusion.measure.measure", surprise)
     (failed,) = run(archive, tmp_path / "cache").failed

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
 from make_fusion import face_track, make_network, make_spec, voice_track
 
 from painsense import scoring, windows, words
+from painsense.assemble import Observed, assemble
 from painsense.errors import ModelError
-from painsense.fusion import FACE, Fusion
+from painsense.fusion import FACE, Fusion, FusionInputs, FusionScores
 from painsense.pipeline import Analyzer, Settings
-from painsense.report import Report, schema
+from painsense.report import BaselineStamp, MediaSummary, Report, Software, schema
 from painsense.tracks import Track
-from painsense.verdict import peaks, window_results
+from painsense.verdict import peak_result, peaks, window_results
 
 SECONDS = 12.0
 GRID = windows.grid(SECONDS)
@@ -144,15 +146,56 @@ def test_the_shipped_model_tells_the_pain_of_the_bundled_clip_from_its_smile(sam
     _follows_the_schema(report)
 
 
-def test_a_voice_alone_is_scored(sample_clip: Path) -> None:
-    with Analyzer(Settings(modalities=("voice",))) as analyzer:
-        report = analyzer.analyze(sample_clip)
-    assert all(window.pspi is None for window in report.windows)
-    if report.clip.score is None:
-        assert report.clip.verdict == "not_enough_evidence" and "face_not_asked" in report.clip.reasons
-    else:
-        assert report.clip.verdict == "scored" and report.clip.modalities == {"voice": 1.0}
+class OfVoice:
+    """Stands in for a network: says 6 (5 to 7) from the voice wherever anything was heard."""
+
+    spec, label_kind, label_scale = make_spec(), "vas", (0.0, 10.0)
+
+    def __call__(self, seen: FusionInputs) -> FusionScores:
+        n = len(seen)
+        heard = np.isfinite(seen.voice).any(axis=(1, 2))
+        score, low, high, nothing = (np.full(n, value, np.float32) for value in (6, 5, 7, np.nan))
+        return FusionScores(
+            np.where(heard, score, nothing), low, high, np.zeros(n), heard * 1.0, nothing, np.zeros(n, bool), heard
+        )
+
+
+def voice_alone(voiced: np.ndarray | bool) -> Report:
+    observed = Observed(None, voice_track(SECONDS, voiced), (), False)
+    media = MediaSummary("a.wav", None, SECONDS, 0, None, None, None, 0, True, 0.0, SECONDS, audio_only=True)
+    software = Software("0", (), "litert", "cpu", {})
+    network = cast(Fusion, OfVoice())
+    return assemble(media, software, ("face", "voice"), observed, network, BaselineStamp("none", ""), [])
+
+
+def test_a_voice_alone_is_scored() -> None:
+    report = voice_alone(voiced=True)
+    assert (report.clip.verdict, report.clip.reasons, report.clip.pspi) == ("scored", (), None)
+    assert report.clip.score is not None and report.clip.score.value == 6
+    assert report.clip.modalities == {"voice": 1.0}
+    assert all(window.score == 6 and window.pspi is None and window.valid for window in report.windows)
+    assert report.peaks and all(peak.pspi is None and peak.score == 6 for peak in report.peaks)
     _follows_the_schema(report)
+
+
+def test_silence_alone_is_no_evidence_whatever_the_network_says() -> None:
+    report = voice_alone(voiced=False)
+    assert (report.clip.verdict, report.clip.reasons) == ("not_enough_evidence", ("no_video",))
+    assert (report.clip.score, report.clip.score_reason, report.scale) == (None, "too_little_evidence", None)
+    assert {window.reasons for window in report.windows} == {("too_little_evidence",)}
+    _follows_the_schema(report)
+
+
+def test_a_peak_of_the_score_is_a_frame_where_there_is_one(network: Fusion) -> None:
+    """The face is there for 5 s only; nothing of it is told of a moment it was not there for."""
+    seen = face_track(5.0, AU4=4.0, AU6=0.5)
+    scored = replace(course(network, seen, voice_track(SECONDS)))
+    late = replace(scored.scores, score=np.where(GRID.start_s >= 8, np.float32(7), scored.scores.score))
+    scored = replace(scored, scores=late)
+    found = peaks(seen, scored)
+    assert found[0] in seen.time_s
+    assert found[-1] > 8 and peak_result(seen, None, scored, found[-1]).pspi is None
+    assert peak_result(seen, None, scored, found[0]).pspi is not None
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no model"])

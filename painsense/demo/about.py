@@ -146,9 +146,9 @@ def _cards(fusion_model: Path | None) -> Iterator[str]:
     """One card for each model file, from the manifest and from what the file says of itself."""
     manifest = assets.manifest()
     for entry in (*manifest.external, *manifest.installed):
-        own = entry.name == "fusion" and fusion_model is not None
+        own = fusion_model if entry.name == "fusion" else None
         try:
-            asset = assets.fusion_model(fusion_model) if own else assets.find(entry)
+            asset = assets.fusion_model(own) if own is not None else assets.find(entry)
             found, sha256, version = asset.found, asset.sha256, asset.version
             licence, source = asset.licence, asset.source
         except ModelError:

@@ -95,7 +95,10 @@ class _Conversation:
 
     async def hold(self) -> None:
         """Until the page says stop, time is up, or something ends it."""
-        first = read(await self._receive(START_S))
+        try:
+            first = read(await self._receive(START_S))
+        except TimeoutError:
+            first = None
         if not isinstance(first, dict) or first.get("type") != "start":
             raise MessageError("The page was expected to say start first. Load it again.")
         loop = asyncio.get_running_loop()
@@ -126,7 +129,12 @@ class _Conversation:
                 minutes = f"{self._app.limits.max_minutes:g} minutes"
                 return f"The recording was ended after {minutes}, the longest that is taken here."
             self._look_after(run, sending)
-            message = read(await self._receive(SILENCE_S))
+            try:
+                message = read(await self._receive(min(left_s, SILENCE_S)))
+            except TimeoutError:
+                if left_s < SILENCE_S:
+                    continue
+                raise MessageError("Nothing came from this page for a while. Press Start to begin anew.") from None
             if isinstance(message, dict):
                 if message.get("type") == "stop":
                     return ""
@@ -158,11 +166,8 @@ class _Conversation:
             raise MessageError("The clock of this page jumped, as after sleep. Press Start to begin anew.")
 
     async def _receive(self, within_s: float) -> str | bytes:
-        """The next message. While none comes, the run is looked after all the same."""
-        try:
-            message = await asyncio.wait_for(self._socket.receive(), within_s)
-        except TimeoutError:
-            raise MessageError("Nothing came from this page for a while. Press Start to begin anew.") from None
+        """The next message, or :class:`TimeoutError`."""
+        message = await asyncio.wait_for(self._socket.receive(), within_s)
         if message["type"] == "websocket.disconnect":
             raise WebSocketDisconnect(message.get("code", 1006))
         content: str | bytes | None = message.get("bytes")

@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from painsense import __version__, action_units, assets, voice
+from painsense.assemble import Observed
 from painsense.output import write_together
 from painsense.tracks import Column, Reason, Track
 from painsense.voice_segments import Segment
@@ -35,23 +36,6 @@ INDEX, CLIPS, TRACKS = "index.json", "clips.json", "tracks"
 FORMAT = 1  # of the files and of the way a clip is measured (training.fusion.measure)
 MODELS = ("face_landmarker", "face_shape", "action_units", "voice_segments")  # what a track depends on
 _AGAIN = "give another folder with --out, or delete this one, and prepare the data set anew"
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What painsense says of one recording.
-
-    Attributes
-    ----------
-    face, voice : its tracks; None for what was not recorded
-    segments : kinds of sound; empty without a voice
-    neutral_known : whether the face was read beside the person's own neutral
-    """
-
-    face: Track | None
-    voice: Track | None
-    segments: tuple[Segment, ...]
-    neutral_known: bool
 
 
 @dataclass(frozen=True)
@@ -135,7 +119,7 @@ def kept(folder: Path) -> set[str]:
     return {clip.id for clip, _ in _clips(path)} if path.exists() else set()
 
 
-def load(folder: Path) -> Iterator[tuple[Clip, Measured]]:
+def load(folder: Path) -> Iterator[tuple[Clip, Observed]]:
     """The clips of a cache, one after the other, with what was measured of them.
 
     Raises
@@ -207,7 +191,7 @@ def _write(folder: Path, name: str, content: Mapping[str, Any]) -> None:
 # --- the tracks of one recording --------------------------------------------------------------------------------------
 
 
-def write(path: Path, measured: Measured) -> None:
+def write(path: Path, measured: Observed) -> None:
     """Write what was measured, whole or not at all."""
     arrays: dict[str, npt.NDArray[Any]] = {}
     said: dict[str, Any] = {
@@ -229,14 +213,14 @@ def write(path: Path, measured: Measured) -> None:
     write_together(path.parent, {path.name: [buffer.getvalue()]})
 
 
-def read(path: Path) -> Measured:
+def read(path: Path) -> Observed:
     """What :func:`write` wrote; TrainingError when it is gone or something else."""
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
             said = json.loads(stored["said"].tobytes())
             tracks = {name: _track(name, said[name], stored) for name in ("face", "voice") if name in said}
         segments = tuple(Segment(float(start), float(end), str(kind)) for start, end, kind in said["segments"])
-        return Measured(tracks.get("face"), tracks.get("voice"), segments, bool(said["neutral_known"]))
+        return Observed(tracks.get("face"), tracks.get("voice"), segments, bool(said["neutral_known"]))
     except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise TrainingError.at(
             path, f"the tracks of a recording were expected ({error})",

@@ -17,24 +17,22 @@ import numpy as np
 
 from painsense import Analyzer, Settings, face, media
 from painsense import baseline as neutrals
-from painsense.assemble import assemble
+from painsense.assemble import Observed, observe
 from painsense.follow import Follower, collect
 from painsense.landmarks import Image, thread_networks
 from painsense.media import Media
 from painsense.pipeline import MAX_SIDE_PX, MODALITIES
-from painsense.report import BaselineStamp, MediaSummary, Report
 from painsense.segments import RUN_IN_S
-from painsense.tracks import Track, sample_period_s
+from painsense.tracks import Track
 from painsense.voice import VoiceStream
 from training.errors import TrainingError
-from training.fusion.cache import Measured
 from training.fusion.record import Clip
 
 ALL = (0.0, 0.0, 1.0, 1.0)
 _PIECE = 500  # frames measured at a time, so that the landmarks of an hour are never in memory together
 
 
-def measure(clip: Clip, baseline: str = "auto") -> Measured:
+def measure(clip: Clip, baseline: str = "auto") -> Observed:
     """Face, voice and kinds of sound of a clip.
 
     Parameters
@@ -52,11 +50,8 @@ def measure(clip: Clip, baseline: str = "auto") -> Measured:
         file = clip.video or clip.audio
         if file is None:
             raise TrainingError(f"{clip.id}: a video, pictures or sound were expected, the clip has none")
-        report = analyzer.analyze(file)
-    else:
-        report = _in_steps(clip, analyzer, baseline)
-    tracks = report.tracks
-    return Measured(tracks.get("face"), tracks.get("voice"), report.segments, report.baseline.kind != "none")
+        return analyzer.observe(file)
+    return _in_steps(clip, analyzer, baseline)
 
 
 @cache
@@ -66,8 +61,8 @@ def _analyzer(baseline: str, picture: bool) -> Analyzer:
     return Analyzer(Settings(baseline=baseline, modalities=modalities, workers=1))
 
 
-def _in_steps(clip: Clip, analyzer: Analyzer, baseline: str) -> Report:
-    """What :meth:`painsense.Analyzer.analyze` does, for a clip that is not just a file."""
+def _in_steps(clip: Clip, analyzer: Analyzer, baseline: str) -> Observed:
+    """What :meth:`painsense.Analyzer.observe` does, for a clip that is not just a file."""
     seen = media.open_media(clip.video) if clip.video else None
     heard = media.open_media(clip.audio) if clip.audio else seen
     if clip.audio and heard is not None and heard.audio is None:
@@ -84,8 +79,7 @@ def _in_steps(clip: Clip, analyzer: Analyzer, baseline: str) -> Report:
     raw = raw if raw is not None and len(raw) else None
     voice = voice if voice is not None and len(voice) else None
     neutral = neutrals.from_clip(raw, clip.id) if raw is not None and len(raw) > 1 and baseline == "auto" else None
-    stamp = BaselineStamp("auto", clip.id, None, neutral.frames) if neutral else BaselineStamp("none", "")
-    return assemble(_summary(clip, raw, voice), analyzer.software(), MODALITIES, raw, voice, neutral, stamp, [])
+    return observe(raw, voice, neutral, analyzer.settings.provider)
 
 
 def _start(clip: Clip) -> float:
@@ -166,23 +160,3 @@ def _voice(clip: Clip, heard: Media, seen: Media | None) -> Track:
         if first < last:
             stream.push(begins_s + first / media.SAMPLE_RATE_HZ - start, samples[first:last])
     return stream.finish()
-
-
-def _summary(clip: Clip, raw: Track | None, voice: Track | None) -> MediaSummary:
-    """What was read, as far as the tracks say it; no name of a file."""
-    ends = [float(t.time_s[-1]) + sample_period_s(t.time_s) / 2 for t in (raw, voice) if t is not None]
-    period_s = sample_period_s(raw.time_s) if raw is not None else 0.0
-    return MediaSummary(
-        file=clip.id,
-        sha256=None,
-        duration_s=max(ends),
-        frames=len(raw) if raw is not None else 0,
-        fps=1 / period_s if period_s else None,
-        width=None,
-        height=None,
-        rotation_deg=0,
-        has_audio=voice is not None,
-        audio_start_s=float(voice.time_s[0]) if voice is not None else None,
-        audio_only=raw is None,
-        still=raw is not None and len(raw) == 1,
-    )
