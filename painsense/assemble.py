@@ -38,15 +38,23 @@ class Observed:
     voice : see :mod:`painsense.voice`, with a remark where somebody speaks beside still lips; None without sound
     segments : kinds of sound; empty without sound
     neutral_known : whether the face was read beside the person's own neutral
+    voice_at_rest : of a rest recording; None: the recording's own calmest part stands for it
     """
 
     face: Track | None
     voice: Track | None
     segments: tuple[Segment, ...]
     neutral_known: bool
+    voice_at_rest: voice_rest.Rest | None = None
 
 
-def observe(raw: Track | None, voice: Track | None, neutral: Baseline | None, provider: str) -> Observed:
+def observe(
+    raw: Track | None,
+    voice: Track | None,
+    neutral: Baseline | None,
+    provider: str,
+    at_rest: voice_rest.Rest | None = None,
+) -> Observed:
     """Raw face and voice tracks -> what is judged: recorded and live analysis and training come through here."""
     segments: tuple[Segment, ...] = ()
     if voice is not None and len(voice):
@@ -54,13 +62,20 @@ def observe(raw: Track | None, voice: Track | None, neutral: Baseline | None, pr
         voice = voice if raw is None else _with_still_lips(voice, raw, segments)
     speaking = face.speaking(raw, voice) if raw is not None and voice is not None else None
     seen = action_units.estimate_track(raw, neutral, speaking, provider) if raw is not None else None
-    return Observed(seen, voice, segments, neutral is not None)
+    return Observed(seen, voice, segments, neutral is not None, at_rest)
 
 
-def score(network: Fusion, observed: Observed, grid: Windows, at_rest: voice_rest.Rest | None) -> Course:
-    """The score of each window of ``grid``; ``at_rest`` is the voice at rest, None for that of the recording."""
-    seen, voice, segments = observed.face, observed.voice, observed.segments
-    return scoring.course(network, seen, voice, segments, grid, at_rest, neutral_known=observed.neutral_known)
+def score(network: Fusion, observed: Observed, grid: Windows) -> Course:
+    """The score of each window of ``grid``."""
+    return scoring.course(
+        network,
+        observed.face,
+        observed.voice,
+        observed.segments,
+        grid,
+        observed.voice_at_rest,
+        neutral_known=observed.neutral_known,
+    )
 
 
 def assemble(
@@ -71,12 +86,11 @@ def assemble(
     network: Fusion,
     stamp: BaselineStamp,
     doubts: Sequence[str],
-    at_rest: voice_rest.Rest | None = None,
 ) -> Report:
     """The report on what was observed."""
     seen, voice, segments = observed.face, observed.voice, observed.segments
     grid = windows.grid(summed.duration_s)
-    scored = score(network, observed, grid, at_rest)
+    scored = score(network, observed, grid)
     value, why = scoring.summarise(scored, summed.duration_s)
     hindered = verdict.missing_evidence(seen, summed, modalities)  # the face, for PSPI
     reasons = hindered if value is None else []
@@ -84,7 +98,7 @@ def assemble(
     heard: VoiceEvidence | None = None
     changes: tuple[VoiceComparison, ...] = ()
     if voice is not None:
-        heard, changes = voice_change.compare(voice, at_rest, segments, peaks)
+        heard, changes = voice_change.compare(voice, observed.voice_at_rest, segments, peaks)
     return Report(
         media=summed,
         software=software,

@@ -257,11 +257,10 @@ class Live:
             summed,
             analyzer.software(),
             analyzer.settings.modalities,
-            observe(raw, voice, neutral, analyzer.settings.provider),
+            observe(raw, voice, neutral, analyzer.settings.provider, at_rest),
             analyzer.fusion,
             stamp,
             doubts,
-            at_rest,
         )
 
     # ---- what is kept
@@ -307,7 +306,7 @@ class Live:
         observed = observe(raw, voice, self._neutral, self._analyzer.settings.provider)
         seen, voice, segments = observed.face, observed.voice, observed.segments
         rest = self._rest(voice) if voice is not None else None
-        scored = score(self._analyzer.fusion, observed, grid, rest)
+        scored = score(self._analyzer.fusion, dataclasses.replace(observed, voice_at_rest=rest), grid)
         result = verdict.window_results(seen, voice, grid, scored)[0]
         units: dict[str, float] = {}
         if seen is not None and result.pspi is not None:

@@ -194,11 +194,10 @@ class Analyzer:
             _media_summary(clip),
             self.software(),
             self.settings.modalities,
-            observe(raw, voice, neutral, self.settings.provider),
+            self._observed(raw, voice, neutral),
             self.fusion,
             stamp,
             [*clip.warnings, *self._undecoded(clip, raw), *doubts],
-            self._rest.voice if self._rest is not None and voice is not None else None,
         )
         pictures = self._pictures(clip, raw, report.peaks)
         triangles = thread_networks(self.settings.face_model).canonical.triangles if pictures else None
@@ -209,7 +208,7 @@ class Analyzer:
         clip = media.open_media(Path(path))
         raw, voice = self._measured(clip, progress)
         neutral, _, _ = self._neutral(clip, raw)
-        return observe(raw, voice, neutral, self.settings.provider)
+        return self._observed(raw, voice, neutral)
 
     def make_baseline(self, rest_clip: str | Path, *, progress: Progress | None = None) -> Baseline:
         """The person's neutral from a recording at rest. BaselineError when there is too little usable face in it."""
@@ -400,6 +399,10 @@ class Analyzer:
             doubts.append("the saved baseline was made with other face networks: make it anew with painsense baseline")
         created = neutral.created if neutral.kind == "saved" else None
         return neutral, BaselineStamp(neutral.kind, neutral.source, created, neutral.frames), doubts
+
+    def _observed(self, raw: Track | None, voice: Track | None, neutral: Baseline | None) -> Observed:
+        at_rest = self._rest.voice if self._rest is not None and voice is not None else None
+        return observe(raw, voice, neutral, self.settings.provider, at_rest)
 
     def _undecoded(self, clip: Media, raw: Track | None) -> list[str]:
         """A warning when frames the file promises could not be decoded: known only after reading."""

@@ -633,14 +633,26 @@ def test_manifest_subjects_with_one_clip_are_questioned(tmp_path: Path) -> None:
     assert len(read("manifest", file).clips) == 2
 
 
+def test_manifest_rest_recording_is_of_the_same_person(tmp_path: Path) -> None:
+    text = "subject,video,rest\np1,a.mp4,c.mp4\np1,b.mp4,c.mp4\np2,,c.mp4\n"
+    with pytest.raises(TrainingError, match="line 4: a subject and a video or audio"):
+        read("manifest", manifest(tmp_path, text))
+    with pytest.raises(TrainingError, match=r"c\.mp4: one subject for each file"):
+        read("manifest", manifest(tmp_path, text.replace("p2,,", "p2,d.wav,")))
+    with pytest.raises(TrainingError, match=r"line 2: a file z\.mp4 beside the table"):
+        read("manifest", manifest(tmp_path, text.replace("a.mp4,c.mp4", "a.mp4,z.mp4")))
+
+
 def test_manifest_template_can_be_read_once_its_files_are_there(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "mine.csv"
     assert main(["manifest", "--template", str(file)]) == 0
-    for name in ("p01_rest.mp4", "p01_lift.mp4", "p02_rest.mp4", "p02_rest.wav", "p02_call.wav"):
+    for name in ("p01_rest.mp4", "p01_sit.mp4", "p01_lift.mp4", "p02_sit.mp4", "p02_sit.wav", "p02_call.wav"):
         touch(tmp_path / "recordings" / name)
-    assert datasets.read("manifest", file, salt=SALT).parsed["clips"] == 4
+    data = datasets.read("manifest", file, salt=SALT)
+    assert data.parsed["clips"] == 4
+    assert [clip.rest and clip.rest.name for clip in data.clips] == ["p01_rest.mp4", "p01_rest.mp4", None, None]
     before = file.read_text()
     assert main(["manifest", "--template", str(file)]) == 1
     assert file.read_text() == before and "this one is there" in capsys.readouterr().err

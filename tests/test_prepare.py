@@ -191,6 +191,57 @@ def test_sound_of_its_own_file_goes_with_the_picture(recording: Path, sound: np.
     assert sorted(set(gathered.targets["nrs_0_10"])) == [4.0, 6.0]
 
 
+@pytest.fixture(scope="module")
+def rest(tmp_path_factory: pytest.TempPathFactory, pictures: list[np.ndarray], sound: np.ndarray) -> Path:
+    """Another recording of the same person, who keeps still and speaks once more."""
+
+    def picture(number: int, width: int, height: int) -> np.ndarray:
+        return pictures[0]
+
+    path = tmp_path_factory.mktemp("rest") / "Ada-rest.mp4"
+    size = pictures[0].shape[1], pictures[0].shape[0]
+    return clips.make_clip(path, seconds=2.0, fps=25, size=size, picture=picture, sound=sound / 2)
+
+
+def test_a_rest_recording_is_used_as_the_clinic_uses_it(recording: Path, rest: Path) -> None:
+    clip = Clip("c", "manifest", "s", video=recording, rest=rest)
+    measured, without = measure(clip), measure(replace(clip, rest=None))
+    report = painsense.analyze(recording, painsense.Settings(baseline=str(rest)))
+    assert measured.face is not None and without.face is not None and measured.neutral_known
+    np.testing.assert_array_equal(measured.face.values, report.tracks["face"].values)
+    assert not np.allclose(measured.face.column("AU4"), without.face.column("AU4"), atol=0.05, equal_nan=True)
+    assert measured.voice_at_rest is not None and measured.voice_at_rest.values["voiced_s"] > 0.5
+    assert without.voice_at_rest is None and measure(clip, "none").voice_at_rest is None
+    part = measure(replace(clip, start_s=0.0, end_s=60.0))
+    assert part.face is not None and part.voice_at_rest is not None
+    np.testing.assert_allclose(part.face.values, measured.face.values, atol=1e-3)
+    assert part.voice_at_rest.values == measured.voice_at_rest.values
+    heard = measure(Clip("c", "manifest", "s", audio=recording, start_s=0.2, rest=rest))
+    assert heard.face is None and heard.voice_at_rest is not None
+    assert heard.voice_at_rest.values["f0_semitone"] == measured.voice_at_rest.values["f0_semitone"]
+
+
+def test_a_rest_recording_reaches_the_windows(recording: Path, rest: Path, tmp_path: Path) -> None:
+    """It is part of the key, comes back from the cache, and changes what the network sees of the voice."""
+    clip = Clip("c", "manifest", "s", video=recording, rest=rest)
+    auto, none = cache.extractor("auto"), cache.extractor("none")
+    assert cache.key(clip, auto) != cache.key(replace(clip, rest=None), auto)
+    assert cache.key(clip, none) == cache.key(replace(clip, rest=None), none)
+    for folder in (recording.parent, rest.parent):
+        for file in folder.glob("*.mp4"):
+            shutil.copy(file, tmp_path)
+    header, row = "subject,video,rest,label_kind,label_value", "p1,Ada.mp4,Ada-rest.mp4,nrs,4"
+    table = make_datasets.touch(tmp_path / "manifest.csv", f"{header}\n{row}\n")
+    run(table, tmp_path / "with", "manifest")
+    make_datasets.touch(table, f"{header}\n{row.replace('Ada-rest.mp4', '')}\n")
+    run(table, tmp_path / "without", "manifest")
+    (one,), (other,) = (list(samples.recordings(tmp_path / name)) for name in ("with", "without"))
+    assert one.rest is not None and one.rest.values == measure(clip).voice_at_rest.values  # type: ignore[union-attr]
+    assert other.rest is None
+    seen, unseen = samples.gather([one]), samples.gather([other])
+    assert not np.array_equal(seen.voice, unseen.voice, equal_nan=True)
+
+
 def test_tracks_come_back_as_they_were(recording: Path, tmp_path: Path) -> None:
     measured = measure(Clip("c", "manifest", "s", video=recording))
     cache.write(tmp_path / "one.npz", measured)

@@ -26,6 +26,7 @@ COLUMNS: Mapping[str, str] = {
     "subject": "who it is: any word, the same for every recording of that person",
     "video": "file with the picture, relative to this table; may be empty if audio is given",
     "audio": "file with the sound, if it is not in the video",
+    "rest": "file with the same person at rest, 5 to 10 s: what face and voice are compared with",
     "session": "recordings made in one go share a word",
     "start_s": "start of the part that is meant, s; empty: from the beginning",
     "end_s": "its end, s; empty: to the end",
@@ -42,10 +43,10 @@ COLUMNS: Mapping[str, str] = {
 """Every column and what goes into it. ``subject`` and ``video`` or ``audio`` must be there; ``group_...`` may."""
 
 _EXAMPLE = (
-    "p01,recordings/p01_rest.mp4,,day 1,,,nrs,1,0,10,female,54,4,,",
-    "p01,recordings/p01_lift.mp4,,day 1,2.0,12.5,nrs,6,0,10,female,54,4,,",
-    "p02,recordings/p02_rest.mp4,recordings/p02_rest.wav,day 1,,,vas,12,0,100,male,31,7,,",
-    "p02,,recordings/p02_call.wav,day 2,,,vas,55,0,100,male,31,7,,",
+    "p01,recordings/p01_sit.mp4,,recordings/p01_rest.mp4,day 1,,,nrs,1,0,10,female,54,4,,",
+    "p01,recordings/p01_lift.mp4,,recordings/p01_rest.mp4,day 1,2.0,12.5,nrs,6,0,10,female,54,4,,",
+    "p02,recordings/p02_sit.mp4,recordings/p02_sit.wav,,day 1,,,vas,12,0,100,male,31,7,,",
+    "p02,,recordings/p02_call.wav,,day 2,,,vas,55,0,100,male,31,7,,",
 )
 
 
@@ -119,7 +120,7 @@ def read(folder: Path, salt: str) -> Dataset:
 
 def _clip(row: Mapping[str, str], file: Path, at: str, salt: str, faults: Faults) -> Clip | None:
     """One row; None with a fault where it cannot be used."""
-    video, audio = (_path(row.get(name, ""), file, at, faults) for name in ("VIDEO", "AUDIO"))
+    video, audio, rest = (_path(row.get(name, ""), file, at, faults) for name in ("VIDEO", "AUDIO", "REST"))
     subject = row.get("SUBJECT", "")
     if not subject or not (row.get("VIDEO") or row.get("AUDIO")):
         faults.add(at, "a subject and a video or audio file were expected")
@@ -153,6 +154,7 @@ def _clip(row: Mapping[str, str], file: Path, at: str, salt: str, faults: Faults
             groups=groups,
             fold=row.get("FOLD", ""),
             flags=tuple(word.strip() for word in row.get("FLAGS", "").split(";") if word.strip()),
+            rest=rest,
         )
     except TrainingError as error:
         faults.add(at, str(error))

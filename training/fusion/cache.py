@@ -27,13 +27,14 @@ from painsense import __version__, action_units, assets, voice
 from painsense.assemble import Observed
 from painsense.output import write_together
 from painsense.tracks import Column, Reason, Track
+from painsense.voice_rest import Rest
 from painsense.voice_segments import Segment
 from training.errors import TrainingError
 from training.fusion import record
 from training.fusion.record import Clip
 
 INDEX, CLIPS, TRACKS = "index.json", "clips.json", "tracks"
-FORMAT = 1  # of the files and of the way a clip is measured (training.fusion.measure)
+FORMAT = 2  # of the files and of the way a clip is measured (training.fusion.measure)
 MODELS = ("face_landmarker", "face_shape", "action_units", "voice_segments")  # what a track depends on
 _AGAIN = "give another folder with --out, or delete this one, and prepare the data set anew"
 
@@ -62,7 +63,8 @@ def extractor(baseline: str) -> dict[str, Any]:
 def key(clip: Clip, made_by: Mapping[str, Any]) -> str:
     """Name of a recording's tracks: the SHA-256 of its content, of the part that is meant, and of what measures it."""
     digests: dict[str, list[str]] = {}
-    for role, files in (("video", [clip.video]), ("audio", [clip.audio]), ("frames", clip.frames)):
+    rest = None if made_by["baseline"] == "none" else clip.rest
+    for role, files in (("video", [clip.video]), ("audio", [clip.audio]), ("frames", clip.frames), ("rest", [rest])):
         digests[role] = []
         for file in files:
             if file is not None:
@@ -196,6 +198,7 @@ def write(path: Path, measured: Observed) -> None:
     arrays: dict[str, npt.NDArray[Any]] = {}
     said: dict[str, Any] = {
         "neutral_known": measured.neutral_known,
+        "voice_at_rest": None if measured.voice_at_rest is None else measured.voice_at_rest.values,
         "segments": [[segment.start_s, segment.end_s, segment.kind] for segment in measured.segments],
     }
     for track in (measured.face, measured.voice):
@@ -220,7 +223,10 @@ def read(path: Path) -> Observed:
             said = json.loads(stored["said"].tobytes())
             tracks = {name: _track(name, said[name], stored) for name in ("face", "voice") if name in said}
         segments = tuple(Segment(float(start), float(end), str(kind)) for start, end, kind in said["segments"])
-        return Observed(tracks.get("face"), tracks.get("voice"), segments, bool(said["neutral_known"]))
+        rest = None
+        if said["voice_at_rest"] is not None:
+            rest = Rest("rest_clip", "", {str(name): float(value) for name, value in said["voice_at_rest"].items()})
+        return Observed(tracks.get("face"), tracks.get("voice"), segments, bool(said["neutral_known"]), rest)
     except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise TrainingError.at(
             path, f"the tracks of a recording were expected ({error})",

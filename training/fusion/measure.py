@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from functools import cache
+from functools import lru_cache
 from itertools import islice
+from pathlib import Path
 
 import cv2
 import numpy as np
 
-from painsense import Analyzer, Settings, face, media
+from painsense import Analyzer, Settings, face, media, voice_rest
 from painsense import baseline as neutrals
 from painsense.assemble import Observed, observe
+from painsense.baseline import Baseline
 from painsense.follow import Follower, collect
 from painsense.landmarks import Image, thread_networks
 from painsense.media import Media
@@ -25,6 +27,7 @@ from painsense.pipeline import MAX_SIDE_PX, MODALITIES
 from painsense.segments import RUN_IN_S
 from painsense.tracks import Track
 from painsense.voice import VoiceStream
+from painsense.voice_rest import Rest
 from training.errors import TrainingError
 from training.fusion.record import Clip
 
@@ -38,30 +41,44 @@ def measure(clip: Clip, baseline: str = "auto") -> Observed:
     Parameters
     ----------
     clip : with its files
-    baseline : "auto": beside a neutral found in the clip itself; "none": beside the average face
+    baseline : "auto": beside its recording at rest, without one beside a neutral found in the clip itself; "none":
+        beside the average face
 
     Raises
     ------
     PainsenseError : the clip cannot be read, or holds neither picture nor sound where it should
     """
     whole = math.isnan(clip.start_s) and math.isnan(clip.end_s) and clip.crop == ALL
-    analyzer = _analyzer(baseline, bool(clip.video or clip.frames))
+    picture = bool(clip.video or clip.frames)
+    rest = clip.rest if baseline == "auto" else None
     if whole and not clip.frames and (clip.video is None or clip.audio is None):
         file = clip.video or clip.audio
         if file is None:
             raise TrainingError(f"{clip.id}: a video, pictures or sound were expected, the clip has none")
-        return analyzer.observe(file)
-    return _in_steps(clip, analyzer, baseline)
+        return _analyzer(baseline if rest is None else str(rest), picture).observe(file)
+    neutral, at_rest = (None, None) if rest is None else _at_rest(rest, picture)
+    return _in_steps(clip, baseline, neutral, at_rest)
 
 
-@cache
+@lru_cache(4)  # clips of one person come one after the other, and so do those with one rest recording
+def _at_rest(rest: Path, picture: bool) -> tuple[Baseline | None, Rest]:
+    """What a recording at rest says of the face and of the voice."""
+    analyzer = _analyzer("none", picture)
+    if picture:
+        saved = analyzer.make_baseline(rest)
+        return saved, Rest("rest_clip", saved.source, saved.voice)
+    voice = analyzer.observe(rest).voice
+    return None, Rest("rest_clip", rest.name, {} if voice is None else voice_rest.at_rest(voice))
+
+
+@lru_cache(4)
 def _analyzer(baseline: str, picture: bool) -> Analyzer:
     """One for all clips of this process, with one thread: clips are what is shared out."""
     modalities = MODALITIES if picture else ("voice",)
     return Analyzer(Settings(baseline=baseline, modalities=modalities, workers=1))
 
 
-def _in_steps(clip: Clip, analyzer: Analyzer, baseline: str) -> Observed:
+def _in_steps(clip: Clip, baseline: str, neutral: Baseline | None, at_rest: Rest | None) -> Observed:
     """What :meth:`painsense.Analyzer.observe` does, for a clip that is not just a file."""
     seen = media.open_media(clip.video) if clip.video else None
     heard = media.open_media(clip.audio) if clip.audio else seen
@@ -78,8 +95,9 @@ def _in_steps(clip: Clip, analyzer: Analyzer, baseline: str) -> Observed:
         )
     raw = raw if raw is not None and len(raw) else None
     voice = voice if voice is not None and len(voice) else None
-    neutral = neutrals.from_clip(raw, clip.id) if raw is not None and len(raw) > 1 and baseline == "auto" else None
-    return observe(raw, voice, neutral, analyzer.settings.provider)
+    if neutral is None and raw is not None and len(raw) > 1 and baseline == "auto":
+        neutral = neutrals.from_clip(raw, clip.id)
+    return observe(raw, voice, neutral, "cpu", at_rest)
 
 
 def _start(clip: Clip) -> float:

@@ -75,7 +75,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--salt-file", type=Path, help="salt of the pseudonyms; default: this user's own")
     parser.add_argument(
         "--baseline", choices=BASELINES, default="auto",
-        help="auto: the face is read beside a neutral found in the clip; none: beside the average face",
+        help="auto: face and voice are compared with the clip's rest recording, or else with its own calmest part; "
+        "none: the face with the average face",
     )  # fmt: skip
     given = parser.parse_args(arguments)
     try:
@@ -175,6 +176,7 @@ def _absolute(clip: Clip) -> Clip:
         video=clip.video.resolve() if clip.video else None,
         audio=clip.audio.resolve() if clip.audio else None,
         frames=tuple(path.resolve() for path in clip.frames),
+        rest=clip.rest.resolve() if clip.rest else None,
     )
 
 

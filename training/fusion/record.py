@@ -95,6 +95,7 @@ class Clip:
     fold : name of the published fold the subject belongs to, or ""
     flags : known faults: black_frames, copied_rating, low_quality, non_reactive, evaluation_only ...
     crop : the part of the picture that is meant: left, top, right, bottom, each 0 to 1
+    rest : a recording of the same person at rest, which face and voice are compared with; None: with the clip itself
     """
 
     id: str
@@ -112,6 +113,7 @@ class Clip:
     fold: str = ""
     flags: tuple[str, ...] = ()
     crop: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
+    rest: Path | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if not (self.id and self.dataset and self.subject):
@@ -141,7 +143,7 @@ class Clip:
     @property
     def files(self) -> tuple[Path, ...]:
         """Everything that must be read."""
-        return tuple(path for path in (self.video, self.audio) if path is not None) + self.frames
+        return tuple(path for path in (self.video, self.audio, self.rest) if path is not None) + self.frames
 
     def label(self, kind: str) -> Label | None:
         """The label of that kind, None where there is none; an error where two scales of it were given."""

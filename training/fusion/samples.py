@@ -368,6 +368,7 @@ def of_prepared(folder: Path) -> Iterator[Recording]:
             measured.face,
             measured.voice,
             neutral_known=measured.neutral_known,
+            rest=measured.voice_at_rest,
             segments=None if measured.voice is None else measured.segments,
         )
         for clip, measured in kept
