@@ -82,7 +82,7 @@ def measure(y: npt.NDArray[np.float32]) -> dict[str, float]:
     """Processor seconds of the low-level measures and of the functionals with the segments they need."""
     from painsense import voice, voice_functionals
 
-    voice_functionals.functionals(y[:SAMPLE_RATE_HZ], SAMPLE_RATE_HZ)  # what is loaded once
+    voice.functionals(y[:SAMPLE_RATE_HZ], SAMPLE_RATE_HZ)  # what is loaded once
     start_s = time.process_time()
     track = voice.low_level(y, SAMPLE_RATE_HZ)
     middle_s = time.process_time()

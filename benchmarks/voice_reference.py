@@ -1,8 +1,9 @@
-"""The 88 functionals beside openSMILE's, over recorded voices: writes ``docs/voice-functionals.md``.
+"""The voice beside openSMILE's and Praat's figures of recorded voices: writes ``docs/voice-functionals.md``.
 
 ``python -m benchmarks.voice_reference --data FOLDER [--out FILE]``. The folder holds ``clips/*.mpg``, ``voice/`` and
-``reference/opensmile_egemapsv02_functionals.csv``: what openSMILE 2.6.0 says of those files at 16 kHz mono. Fails when
-a functional that ranks the recordings otherwise (Spearman under 0.8) has no reason beside it.
+``reference/``: what openSMILE 2.6.0 and Praat say of those files at 16 kHz mono. The 88 functionals make the page; how
+the track's own columns stand to Praat is printed, for ``docs/voice.md``. Fails when a functional that ranks the
+recordings otherwise (Spearman under 0.8) has no reason beside it.
 """
 
 from __future__ import annotations
@@ -86,6 +87,18 @@ PRAAT = {
     "F3frequency_sma3nz_amean": "f3_median_hz",
 }
 
+#: column of the track -> of Praat's figures
+PRAAT_COLUMNS = {
+    "jitter_local": "jitter_local",
+    "shimmer_local": "shimmer_local",
+    "shimmer_db": "shimmer_local_db",
+    "hnr_db": "hnr_mean_db",
+    "f1_hz": "f1_median_hz",
+    "f2_hz": "f2_median_hz",
+    "f3_hz": "f3_median_hz",
+}
+PRAAT_HIGHEST_HZ = 600.0  # where its search for the pitch ended
+
 Figures = dict[str, dict[str, float]]  # file -> name -> value
 
 
@@ -115,6 +128,7 @@ def main() -> int:
         print(f"no reason given for {', '.join(without)}", file=sys.stderr)
         return 1
     arguments.out.write_text(document(found, checks(of, ours, theirs, praat)))
+    print("\n".join(beside_praat(of, praat)))
     print(f"{sum(row.spearman >= ENOUGH for row in found)} of {len(found)} at Spearman {ENOUGH} or more")
     return 0
 
@@ -171,6 +185,33 @@ def checks(of: dict[str, Track], ours: Figures, theirs: Figures, praat: Figures)
     return lines
 
 
+def beside_praat(of: dict[str, Track], praat: Figures) -> list[str]:
+    """The columns of the track against Praat's figures, over the recordings in which both found voice."""
+    heard = {file: track.values[track.column("voiced") == 1] for file, track in of.items()}
+    both = [file for file, values in heard.items() if len(values) and np.isfinite(praat[file]["f0_median_hz"])]
+
+    names = [column.name for column in voice.COLUMNS]
+
+    def pairs(name: str, column: str) -> npt.NDArray[np.float64]:
+        middle = np.nanmedian if name.endswith("_hz") else np.nanmean
+        k = names.index(name)
+        return np.array([(middle(heard[file][:, k]), praat[file][column]) for file in both], np.float64)
+
+    pitch = pairs("f0_hz", "f0_median_hz")
+    low = np.array([np.mean(heard[file][:, names.index("f0_hz")] > PRAAT_HIGHEST_HZ) < 0.1 for file in both])
+    within = np.mean(np.abs(pitch[low, 0] / pitch[low, 1] - 1) < 0.05)
+    r, r_low = (np.corrcoef(part.T)[0, 1] for part in (pitch, pitch[low]))
+    lines = [f"median pitch: r = {r:.3f} over {len(both)}, {r_low:.3f} over {low.sum()} with {within:.0%} within 5%"]
+    for name, column in PRAAT_COLUMNS.items():
+        found = pairs(name, column)
+        ours, theirs = found.T
+        apart = f"{np.median(ours - theirs):+.1f} dB" if name == "hnr_db" else f"{np.median(ours / theirs):.2f}"
+        lines.append(f"{name}: Spearman {spearman(found):.2f}, {apart}")
+    voiced_s = np.array([(len(heard[file]) * voice.STEP_S, praat[file]["voiced_s"]) for file in of])
+    more = voiced_s[:, 0].sum() / voiced_s[:, 1].sum() - 1
+    return [*lines, f"seconds of voice: r = {np.corrcoef(voiced_s.T)[0, 1]:.2f}, {more:+.0%}"]
+
+
 def _pairs(values: Sequence[Sequence[float]]) -> npt.NDArray[np.float64]:
     pairs = np.array(values, np.float64)
     return np.asarray(pairs[np.isfinite(pairs).all(axis=1)])
@@ -212,9 +253,9 @@ _BEFORE = """# Functionals of the voice
 *Written by `python -m benchmarks.voice_reference --data FOLDER`; change that, not this page.*
 
 ```python
-from painsense import voice_functionals
+from painsense import voice, voice_functionals
 
-voice_functionals.functionals(y, sr)                      # dict: 88 names of eGeMAPSv02, then the non-verbal ones
+voice.functionals(y, sr)                                  # dict: 88 names of eGeMAPSv02, then the non-verbal ones
 voice_functionals.of_track(track, start_s=10, stop_s=15)  # of a window of a track that is there already
 ```
 

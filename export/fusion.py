@@ -31,10 +31,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from export import model_card_fusion, parity
+from export import parity
 from export.model_card import CardError
-from export.model_card_fusion import ModelFile
-from export.parity import ParityError
+from export.parity import ExportError, ParityError
 from painsense import assets, providers
 from painsense.errors import PainsenseError
 from painsense.fusion import FEATURES, INPUTS, OUTPUTS, TARGETS, Fusion
@@ -126,7 +125,7 @@ def build(network: FusionNetwork, spec: ModelSpec, windows: Windows) -> tuple[by
     from export import to_onnx
 
     if network.training:
-        raise to_onnx.ExportError("a network in evaluation mode was expected, one that still learns came; call .eval()")
+        raise ExportError("a network in evaluation mode was expected, one that still learns came; call .eval()")
     example = tuple(torch.from_numpy(values[:4]) for values in windows)
     model = to_onnx.canonical(to_onnx.exported(network, example, INPUTS, OUTPUTS))
     helper.set_model_props(model, {METADATA_KEY: spec.to_json()})
@@ -139,7 +138,7 @@ def verify(content: bytes, spec: ModelSpec) -> None:
     """Valid ONNX of operators that runtimes know, small enough, and read back by painsense with the same spec."""
     import onnx
 
-    from export.to_onnx import IR_VERSION, OPSET, ExportError
+    from export.to_onnx import IR_VERSION, OPSET
 
     model = onnx.load_model_from_string(content)
     onnx.checker.check_model(model, full_check=True)
@@ -307,6 +306,7 @@ def export(
     ParityError : torch and ONNX Runtime differ
     CardError : the metrics are of another run, or another text stands where the card goes; nothing is written
     """
+    from export import model_card_fusion
     from training.fusion import learn, train
     from training.fusion.samples import Samples
 
@@ -318,7 +318,11 @@ def export(
     lines = [f"{found.samples} windows, torch and ONNX Runtime differ by at most {found.max_abs:.2g}"]
     files: dict[str, list[bytes]] = {out.name: [content]}
     card = SHIPPED_CARD if ship else out.parent / model_card_fusion.CARD
-    text, measured = _card(run, spec, ModelFile.of(out.name, content), card, metrics)
+    file = model_card_fusion.ModelFile.of(out.name, content)
+    model_card_fusion.free(card, file)
+    measured = metrics or (run / METRICS if (run / METRICS).exists() else None)
+    told = model_card_fusion.read_metrics(measured) if measured else None
+    text = model_card_fusion.card(spec, told, file)
     if with_variants:
         made = variants(content, windows)
         for name, (each, about) in made.items():
@@ -338,7 +342,6 @@ def export(
 
         if measured is not None:
             write_together(SHIPPED_METRICS.parent, {SHIPPED_METRICS.name: [measured.read_bytes()]})
-
         write_golden(network, chosen(samples, GOLDEN_WINDOWS))
         line = to_onnx.entry(out, NAME, spec.version, spec.licence, str(spec.training["source"]))
         to_onnx.stamp(out.parent / "manifest.json", line)
@@ -346,14 +349,6 @@ def export(
     digest = hashlib.sha256(content).hexdigest()
     lines.append(f"{out}: {len(content) / 1e6:.2f} MB, SHA-256 {digest}, score: {spec.training['label_kind']}")
     return [*lines, f"{card}: " + ("with the results of " + str(measured) if measured else _NO_METRICS)]
-
-
-def _card(run: Path, spec: ModelSpec, file: ModelFile, card: Path, metrics: Path | None) -> tuple[str, Path | None]:
-    """The text of the card, and the metrics it was written from."""
-    measured = metrics or (run / METRICS if (run / METRICS).exists() else None)
-    model_card_fusion.free(card, file)
-    found = model_card_fusion.read_metrics(measured) if measured else None
-    return model_card_fusion.card(spec, found, file), measured
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -378,12 +373,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         lines = export(
             options.run, options.out or assets.WEIGHTS / FILE, options.variants, options.ship, options.metrics
         )
-    except (PainsenseError, ParityError, CardError, OSError, KeyError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    except Exception as error:
-        if type(error).__name__ != "ExportError":  # of export.to_onnx, which needs torch to be imported
-            raise
+    except (PainsenseError, ParityError, ExportError, CardError, OSError, KeyError) as error:
         print(error, file=sys.stderr)
         return 1
     print("\n".join(lines))

@@ -12,6 +12,7 @@ from typing import Any
 
 from painsense.spec import ModelSpec
 from training.document import number, share
+from training.fusion.settings import SIMULATED
 
 _MAKERS = "for the makers of the data set to say"
 _SITE = "for whoever uses the model to say"
@@ -20,7 +21,7 @@ _SITE = "for whoever uses the model to say"
 def tripod(spec: ModelSpec, metrics: Mapping[str, Any] | None) -> list[tuple[str, str, str]]:
     """Rows of the table: item, what it asks for, where it stands or what it is."""
     how = json.loads(str(spec.training["settings"]))
-    invented = spec.training["label_kind"] == "simulated_level"
+    invented = spec.training["label_kind"] == SIMULATED
     makers = "nobody: the people are simulated" if invented else _MAKERS
     judged = "not evaluated" if metrics is None else f"{metrics['about']['people']} people, see Results"
     pcc = None if metrics is None else metrics["ways"]["as_recorded"]["pooled"]["pcc"]["value"]

@@ -8,6 +8,8 @@ from typing import Any
 from painsense.spec import ModelSpec
 from training.document import between, number, share, table, text_lines
 from training.fusion.page import BASELINES, MEASURES, SETS, WAYS, hidden
+from training.fusion.samples import SIMULATED_SET
+from training.fusion.settings import SIMULATED
 
 SHOWN = ("pcc", "mae", "macro_mae", "rmse", "bias", "ccc", "icc31", "icc21", "qwk", "uar", "auroc", "aupr")
 GROUPS = ("sex", "age_band", "skin_tone", "pose", "neutral", "evidence")
@@ -55,8 +57,10 @@ def results(spec: ModelSpec, metrics: Mapping[str, Any]) -> list[str]:
 
 def judged(spec: ModelSpec, about: Mapping[str, Any]) -> str:
     """Who was judged, and by which networks."""
+    made_up = about["dataset"] == SIMULATED_SET
+    people = f"{about['people']} " + ("simulated people" if made_up else f"people of {about['dataset']}")
     whose = (
-        f"On {about['people']} people of {about['dataset']} whom the networks had not seen: {about['recordings']} "
+        f"On {people} whom the network{'s' if about['folds'] > 1 else ''} had not seen: {about['recordings']} "
         f"recordings, {about['windows']} windows, {about['labelled']} of them labelled ({about['split']})."
     )
     if about["folds"] > 1:
@@ -64,7 +68,7 @@ def judged(spec: ModelSpec, about: Mapping[str, Any]) -> str:
             f" Each of {about['folds']} networks was judged by people left out of it. The network in the file learned "
             "from all of them, in the same way; itself it was judged by nobody."
         )
-    if about["dataset"] == "simulated":
+    if made_up:
         whose += " **All of them are simulated: no figure here is of a real person.**"
     return whose
 
@@ -112,7 +116,7 @@ def unknown_groups(metrics: Mapping[str, Any]) -> str:
 def known_failures(spec: ModelSpec, metrics: Mapping[str, Any] | None) -> list[str]:
     """What it is known to do wrong, worst first, in sentences."""
     always = ["Pain that shows neither in the face nor in the voice is not seen."]
-    if spec.training["label_kind"] == "simulated_level":
+    if spec.training["label_kind"] == SIMULATED:
         always.append("Real faces and voices differ from simulated ones in ways nobody has measured here.")
     if metrics is None:
         return [*always, "Not evaluated: which others there are is not known."]
@@ -145,11 +149,13 @@ def known_failures(spec: ModelSpec, metrics: Mapping[str, Any] | None) -> list[s
 
 def _off(covered: float) -> str:
     """An interval that holds more or less than it says."""
-    return f"90% intervals are too {'narrow' if covered < 0.9 else 'wide'}, they hold {share(covered)} of the labels."
+    return f"90% intervals are too {'narrow' if covered < 0.9 else 'wide'}, they hold {covered:.1%} of the labels."
 
 
 def _named(name: str, cell: Mapping[str, Any]) -> str:
-    return f"{name.replace('_', ' ').capitalize()} {cell['group']}"
+    words, group = name.replace("_", " "), str(cell["group"])
+    told = group if group.startswith(words) else f"{words} {group}"
+    return told[0].upper() + told[1:]
 
 
 def _both(entry: Mapping[str, Any] | None, digits: int = 2) -> str:

@@ -41,6 +41,10 @@ class ParityError(Exception):
     """Two ways of computing the same network disagree, or nothing was compared."""
 
 
+class ExportError(Exception):
+    """A network cannot be exported, or its file does not say what it must."""
+
+
 @dataclass(frozen=True)
 class Parity:
     """How far apart two computations are: the largest difference, of which sample, over how many samples."""

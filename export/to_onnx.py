@@ -17,7 +17,7 @@ import onnx
 import torch
 from onnx import ModelProto, helper
 
-from export.parity import INPUTS, OUTPUTS
+from export.parity import INPUTS, OUTPUTS, ExportError
 from painsense import providers
 from painsense.assets import Entry
 from painsense.output import write_together
@@ -26,10 +26,6 @@ from painsense.spec import METADATA_KEY, ModelSpec
 BATCH = "n"  # name of the first dimension, which may have any size
 OPSET = 18  # read by ONNX Runtime since 1.14
 IR_VERSION = 10  # read by ONNX Runtime since 1.18
-
-
-class ExportError(Exception):
-    """A network cannot be exported, or its file does not say what it must."""
 
 
 def export(module: torch.nn.Module, spec: ModelSpec, example: tuple[torch.Tensor, ...], path: Path) -> str:

@@ -29,6 +29,7 @@ from painsense.landmarks import (
     full_view,
     thread_networks,
 )
+from painsense.output import write_together
 from painsense.palette import rgb
 from painsense.report import Report
 from painsense.report_mesh import FEATURES, REGIONS, STEPS, step
@@ -125,9 +126,8 @@ def annotate(
     pictures = ((one.time_s, painter(one, heads, face == "blurred")) for one, heads in seen)
     if clip.video.still:
         _, picture = next(pictures)
-        if not cv2.imwrite(str(out), picture[:, :, ::-1]):
-            raise OutputError(f"{out}: expected to write this file, and it failed; choose another folder")
-        return out
+        _, encoded = cv2.imencode(".png", picture[:, :, ::-1])
+        return write_together(out.parent, {out.name: [encoded.tobytes()]})[0]
     with media_write.VideoFile(out, sound=sound and clip.audio is not None) as file:
         heard = media_write.Sound(clip, file, sound)
         for time_s, picture in pictures:

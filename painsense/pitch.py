@@ -16,6 +16,7 @@ import numpy.typing as npt
 from painsense.tracks import FloatArray
 
 SAMPLE_RATE_HZ = 16_000
+HOP = 160  # samples from one frame to the next: 10 ms
 WINDOW = 816  # samples, 51 ms: three periods of 60 Hz, as Boersma 1993 asks for
 LOOK_AHEAD = 50  # frames the path sees beyond what it decides
 

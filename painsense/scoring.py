@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from painsense import fusion, windows
-from painsense.fusion import FACE, VOICE, Fusion, FusionInputs, FusionScores
+from painsense.fusion import FACE, IN_VOICE, VOICE, Fusion, FusionInputs, FusionScores
 from painsense.report import Alternative, RestsOn, Score, ScoreScale
 from painsense.tracks import BoolArray, FloatArray, Track
 from painsense.voice_rest import Rest
@@ -152,11 +152,10 @@ _UNITS_AT_REST: dict[str, tuple[str, ...]] = {
     "brows": ("AU1", "AU2", "AU4"),
     "cheeks_and_lids": ("AU5", "AU6", "AU7"),
     "nose_and_upper_lip": ("AU9", "AU10"),
-    "mouth": ("AU12", "AU14", "AU15", "AU16", "AU17", "AU18", "AU20", "AU22", "AU24", "AU25", "AU26", "AU27"),
+    "mouth": ("AU12", "AU14", "AU15", "AU16", "AU17", "AU18", "AU20", "AU22", "AU24", "AU26"),
     "eyes_open": ("AU43", "eye_closure"),
 }
 _CHANGES = ("f0_change_semitones", "loudness_change_db")
-_QUALITY = ("hnr_db", "cpp_db", "jitter_local", "shimmer_db", "roughness", "subharmonics", "chaos")
 
 
 def rests_on(network: Fusion, scored: Course) -> RestsOn | None:
@@ -191,7 +190,7 @@ def _alternatives(seen: FusionInputs, both: bool) -> dict[str, FusionInputs]:
     for part, names in _UNITS_AT_REST.items():
         others[part] = replace(seen, face=_with(seen.face, FACE, names, 0.0))
     others["pitch_and_loudness"] = replace(seen, voice=_with(seen.voice, VOICE, _CHANGES, 0.0))
-    others["voice_quality"] = replace(seen, voice=_with(seen.voice, VOICE, _QUALITY, np.nan))
+    others["voice_quality"] = replace(seen, voice=_with(seen.voice, VOICE, IN_VOICE, np.nan))
     return {
         part: other
         for part, other in others.items()
@@ -202,7 +201,7 @@ def _alternatives(seen: FusionInputs, both: bool) -> dict[str, FusionInputs]:
 def _with(values: FloatArray, columns: Sequence[str], names: Sequence[str], value: float) -> FloatArray:
     """Measured values of some columns replaced; what was not measured stays so."""
     changed = values.copy()
-    for name in set(names) & set(columns):
+    for name in names:
         column = changed[..., columns.index(name)]
         column[np.isfinite(column)] = value
     return changed

@@ -1,11 +1,12 @@
-"""Voice: sound -> a Track of some thirty measures every 10 ms, from pitch and level to glottal periods and formants.
+"""Voice: sound -> a Track of 38 measures every 10 ms, from pitch and level to glottal periods and formants.
 
 What needs one short frame only (level, spectrum, pitch candidates) is measured as the sound comes in; what needs the
-pitch (:mod:`painsense.voice_periods`, :mod:`painsense.voice_formants`) a second later, when the pitch is decided; what
-is voice at all (:mod:`painsense.voice_gates`) at the end, when the recording's own noise is known.
+pitch (:mod:`painsense.voice_periods`, :mod:`painsense.voice_formants`) when the pitch is decided, in blocks of 3 s;
+what is voice at all (:mod:`painsense.voice_gates`) at the end, when the recording's own noise is known.
 
 NumPy and scipy.fft do it. librosa would do for some of it, but it imports numba: seconds before the first number, where
-a ten-second clip is to be answered within four. ``tests/test_voice.py`` holds the measures against librosa's instead.
+a ten-second clip is to be answered within four. ``tests/test_voice_reference.py`` holds its pitch against
+librosa's, ``tests/test_voice_spectrum.py`` its cepstrum.
 """
 
 from __future__ import annotations
@@ -28,9 +29,8 @@ if TYPE_CHECKING:
 
 SAMPLE_RATE_HZ = pitch.SAMPLE_RATE_HZ
 STEP_S = 0.010
-HOP = 160  # samples in one step
+HOP = pitch.HOP  # samples in one step
 MIN_DURATION_S = 0.05  # three periods of the lowest pitch
-
 
 _REACH = voice_periods.REACH
 _HNR = voice_periods.NAMES.index("hnr_db")
@@ -40,7 +40,6 @@ _CONTEXT = (pitch.WINDOW - HOP) // 2  # samples a frame needs on either side of 
 
 _GAP_S = 0.020  # a block that starts later than this after the end of the last one leaves a hole
 _LONGEST_GAP_S = 24 * 3600.0
-_DIGITAL_SILENCE_DBFS = -102.0  # below the last bit of 16-bit sound nothing was recorded
 _FULL_SCALE = 0.999
 
 _BOERSMA = "Boersma 1993, Proc. Inst. Phonetic Sciences Amsterdam 17, 97-110"
@@ -298,7 +297,7 @@ class VoiceStream:
         clean, missing = _fill_holes(y)
         frames = pitch.windows(clean, pitch.WINDOW)[::HOP]  # (n, 816)
         level, candidates, tone = pitch.candidates(frames)
-        quiet = level < _DIGITAL_SILENCE_DBFS
+        quiet = level < voice_spectrum.SILENCE_DBFS
         hops = clean[_CONTEXT : len(clean) - _CONTEXT].reshape(-1, HOP)
         flat, peak = _overdriven(hops)
         near = _CONTEXT - voice_spectrum.CONTEXT
@@ -368,10 +367,18 @@ class _InVoice:
 
 
 def functionals(y: npt.ArrayLike, sr: float) -> dict[str, float]:
-    """Summaries of a whole recording in the eGeMAPSv02 manner, see :func:`painsense.voice_functionals.functionals`."""
-    from painsense import voice_functionals  # it stands on this file
+    """Summaries of a whole recording, see :mod:`painsense.voice_functionals`; arguments and errors as in `low_level`.
 
-    return voice_functionals.functionals(y, sr)
+    Examples
+    --------
+    >>> t = np.arange(16000) / 16000
+    >>> found = functionals(0.1 * np.sin(2 * np.pi * 220 * (t + 0.001 * np.sin(30 * t))), 16000)
+    >>> round(found["f0_median_hz"])
+    220
+    """
+    from painsense import voice_functionals
+
+    return voice_functionals.of_track(low_level(y, sr))
 
 
 def segments(y: npt.ArrayLike, sr: float, start_s: float = 0.0) -> tuple[Segment, ...]:

@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from painsense.pitch import SAMPLE_RATE_HZ, WINDOW, windows
+from painsense.pitch import HOP, SAMPLE_RATE_HZ, WINDOW, windows
 from painsense.tracks import Column, FloatArray
 from painsense.voice_periods import levinson
 
 Array = npt.NDArray[Any]
 
-HOP = 160  # samples a frame stands for
 REACH = 4  # frames of sound that are looked at on either side of a frame
 
 _FFT = 1152

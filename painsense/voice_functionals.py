@@ -13,6 +13,7 @@ microphone and its distance: compare them within a recording only.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -111,21 +112,6 @@ NONVERBAL = (
     Column("biphonation_mean", "1", "mean share of a second pitch in the power of the voice", 0.0, 1.0, _FITCH),
     Column("chaos_mean", "1", "mean share of what follows no period", 0.0, 1.0, _FITCH),
 )
-
-
-def functionals(y: npt.ArrayLike, sr: float) -> dict[str, float]:
-    """All functionals of a recording held in memory; arguments and errors as in :func:`painsense.voice.low_level`.
-
-    Examples
-    --------
-    >>> t = np.arange(16000) / 16000
-    >>> found = functionals(0.1 * np.sin(2 * np.pi * 220 * (t + 0.001 * np.sin(30 * t))), 16000)
-    >>> len(found) - len(NONVERBAL), round(found["f0_median_hz"])
-    (88, 220)
-    """
-    from painsense import voice  # which gives this function too
-
-    return of_track(voice.low_level(y, sr))
 
 
 def of_track(
@@ -356,8 +342,6 @@ def _glides(window: _Window) -> Array:
 
 def _cut(segments: Sequence[Segment], start_s: float, stop_s: float) -> list[Segment]:
     """The parts of segments within a window."""
-    from dataclasses import replace
-
     inside = [s for s in segments if s.end_s > start_s + 1e-6 and s.start_s < stop_s - 1e-6]
     return [replace(s, start_s=max(s.start_s, start_s), end_s=min(s.end_s, stop_s)) for s in inside]
 

@@ -125,10 +125,8 @@ def _steady_tones(f0: FloatArray, strength: FloatArray, level: FloatArray, flags
             low, high = np.percentile(f0[piece], [5, 95])
             pure = np.mean((flags[piece] & pitch.PURE) != 0) > 0.9
             mains = bool(is_mains(middle)) and np.mean((flags[piece] & pitch.LOW) != 0) > 0.9
-            drift = _TONE_DRIFT * (
-                2.5 if middle < 62 else 2.0 if mains else 1.0
-            )  # low tones in noise are measured worst
-            still = high - low <= drift * middle
+            worse = 2.5 if middle < 62 else 2.0 if mains else 1.0  # low tones in noise are measured worst
+            still = high - low <= _TONE_DRIFT * worse * middle
             tone[piece] = still and (pure or mains)
     return tone
 

@@ -14,12 +14,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from painsense.pitch import SAMPLE_RATE_HZ, windows
+from painsense.pitch import HOP, SAMPLE_RATE_HZ, windows
 from painsense.tracks import Column, FloatArray, runs
 
 Array = npt.NDArray[Any]
 
-HOP = 160  # samples a frame stands for
 REACH = 13  # frames of pitch and sound that are looked at on either side
 
 _SHORTEST, _LONGEST = 0.8, 1.25  # of the decided period: where the next one is looked for

@@ -13,10 +13,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from painsense.pitch import HOP, SAMPLE_RATE_HZ
 from painsense.tracks import Column, FloatArray
 
-SAMPLE_RATE_HZ = 16_000
-HOP = 160  # samples
 WINDOW = 320  # samples, 20 ms
 CONTEXT = 328  # samples on either side of the hops, for the frame before (flux) and the microphone's offset
 

@@ -79,7 +79,12 @@ class Server:
 
     def files(self) -> list[Path]:
         """Every file under the temporary folder, but for the locks."""
-        return [path for path in self.temporary.rglob("*") if path.is_file() and path.suffix != ".lock"]
+        found = (Path(folder) / name for folder, _, names in os.walk(self.temporary) for name in names)
+        return [path for path in found if path.suffix != ".lock"]
+
+    def session_folder(self, page: Page) -> Path:
+        """Where the server keeps what is a page's."""
+        return next(self.temporary.glob(f"*/run-*/sessions/{session_id(page)}"))
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
         self.process.send_signal(how)
@@ -156,9 +161,9 @@ def _answers(url: str) -> bool:
         return False
 
 
-def wait_for(true: Callable[[], Any], otherwise: str, within_s: float = PATIENCE_S) -> Any:
+def wait_for(true: Callable[[], Any], otherwise: str) -> Any:
     """Wait until something holds, and return it."""
-    give_up_at = time.monotonic() + within_s
+    give_up_at = time.monotonic() + PATIENCE_S
     while not (found := true()):
         assert time.monotonic() < give_up_at, otherwise
         time.sleep(0.05)
@@ -183,6 +188,9 @@ def demo_server() -> Server:
 def chromium(*flags: str) -> Iterator[Browser]:
     """Chromium with a fake camera and microphone; ``flags`` come after those, so that they can name its files."""
     with opened(*DEVICES, *flags) as made:
+        from playwright.sync_api import expect
+
+        expect.set_options(timeout=PATIENCE_S * 1000)
         yield made
 
 
@@ -215,6 +223,7 @@ class Pages:
                 **options,
             }
             context = self.browser.new_context(**options)
+            context.set_default_timeout(PATIENCE_S * 1000)
             self.contexts.append(context)
         page = context.new_page()
         self.watch(page)
@@ -242,7 +251,13 @@ class Pages:
 
 def ready(page: Page) -> None:
     """Wait until the page is drawn and its session is known."""
-    page.locator("#painsense-session").wait_for(state="attached", timeout=PATIENCE_S * 1000)
+    page.locator("#painsense-session").wait_for(state="attached")
+
+
+def choose(page: Page, where: str, path: Path) -> None:
+    """Hand over a recording, and wait until the page has it: its name stands there while it is sent, too."""
+    page.locator(f"{where} input[type=file]").set_input_files(path)
+    page.locator(f"{where} .file-preview").get_by_text(path.stem).first.wait_for()
 
 
 def show_tab(page: Page, name: str) -> None:

@@ -80,7 +80,6 @@ def make_network(spec: ModelSpec, *, stored: str | None = None, steps: int = STE
         "nought": np.array([[0]], np.float32),
         "spread": np.zeros((1, LEVELS), np.float32),
         "column": np.array([-1, 1]),
-        "first_voice": np.array([0]),
     }
 
     def node(op: str, inputs: list[str], output: str, **attributes: int) -> onnx.NodeProto:
@@ -106,7 +105,6 @@ def make_network(spec: ModelSpec, *, stored: str | None = None, steps: int = STE
     def tensor(name: str, shape: list[str | int]) -> onnx.ValueInfoProto:
         return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
 
-    constants.pop("first_voice")
     graph = helper.make_graph(
         nodes,
         "fusion",

@@ -9,7 +9,8 @@ import make_recordings
 import pytest
 from chromium import PHONE
 from demo_axe import violations
-from demo_server import PATIENCE_S, Pages, browser, demo_server, open_page, wait_for
+from demo_server import PATIENCE_S, Pages, browser, choose, demo_server, open_page, wait_for
+from playwright.sync_api import expect
 
 from painsense.comparison import MIN_COVERED_S
 
@@ -27,18 +28,11 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return calm, make_recordings.long(folder / "pain.mp4", 11.2, SECONDS, 11.0, fps=6.25)
 
 
-def choose(page: object, number: int, path: Path) -> None:
-    """Hand over a recording and wait until it is there."""
-    place = page.locator(f"#ps-compare-file-{number}")  # type: ignore[attr-defined]
-    place.locator("input[type=file]").set_input_files(str(path))
-    place.get_by_text(path.stem).first.wait_for()
-
-
 def test_two_recordings_become_a_difference_with_files(open_page: Pages, recordings: tuple[Path, Path]) -> None:
     page = open_page("Compare")
     page.get_by_label("Second recording is called").fill("lifting <b>the</b> arm")
     for number, path in enumerate(recordings, start=1):
-        choose(page, number, path)
+        choose(page, f"#ps-compare-file-{number}", path)
     page.get_by_role("button", name="Compare", exact=True).click()
     page.locator("#ps-compare-status progress").wait_for(timeout=LONG_MS)
     page.locator("#ps-compare-verdict").wait_for(timeout=LONG_MS)
@@ -75,13 +69,13 @@ def test_two_recordings_become_a_difference_with_files(open_page: Pages, recordi
 def test_cancel_stops_and_the_page_goes_on(open_page: Pages, recordings: tuple[Path, Path]) -> None:
     page = open_page("Compare")
     for number, path in enumerate(recordings, start=1):
-        choose(page, number, path)
+        choose(page, f"#ps-compare-file-{number}", path)
     page.get_by_role("button", name="Compare", exact=True).click()
     page.locator("#ps-compare-status progress").wait_for(timeout=LONG_MS)
     page.get_by_role("button", name="Cancel", exact=True).click()
     page.locator("#ps-compare-status").get_by_text("Cancelled.").wait_for()
     assert page.locator("#ps-compare-verdict").count() == 0
-    assert page.get_by_role("button", name="Compare", exact=True).is_enabled()
+    expect(page.get_by_role("button", name="Compare", exact=True)).to_be_enabled()
 
 
 def test_what_is_missing_is_said(open_page: Pages, recordings: tuple[Path, Path], tmp_path: Path) -> None:
@@ -94,11 +88,11 @@ def test_what_is_missing_is_said(open_page: Pages, recordings: tuple[Path, Path]
         alert.get_by_text(text).wait_for()
 
     says("Choose the first recording.")
-    choose(page, 1, recordings[0])
+    choose(page, "#ps-compare-file-1", recordings[0])
     says("Choose the second recording.")
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(b"no video")
-    choose(page, 2, broken)
+    choose(page, "#ps-compare-file-2", broken)
     says("broken.mp4")
     assert "/" not in alert.inner_text().split(":")[0]  # no folder of the machine
     page.get_by_label("The rest recording chosen below").check()
@@ -109,9 +103,14 @@ def test_what_is_missing_is_said(open_page: Pages, recordings: tuple[Path, Path]
 def test_short_recordings_are_refused_in_words(open_page: Pages, tmp_path: Path) -> None:
     page = open_page("Compare")
     for number, start_s in ((1, 5.0), (2, 11.2)):
-        choose(page, number, make_recordings.long(tmp_path / f"{number}.mp4", start_s, 4.0, start_s, fps=6.25))
+        choose(
+            page,
+            f"#ps-compare-file-{number}",
+            make_recordings.long(tmp_path / f"{number}.mp4", start_s, 4.0, start_s, fps=6.25),
+        )
     page.get_by_label("Before and after treatment").check()
-    wait_for(lambda: page.get_by_label("First recording is called").input_value() == "before", "the names stay")
+    expect(page.get_by_label("First recording is called")).to_have_value("before")
+    expect(page.get_by_label("The rest recording chosen below")).to_be_checked()
     page.get_by_label("Each recording its own calmest part").check()
     page.get_by_role("button", name="Compare", exact=True).click()
     page.locator("#ps-compare-verdict").wait_for(timeout=LONG_MS)

@@ -15,18 +15,27 @@ import clips
 import jsonschema
 import pytest
 from chromium import PHONE
-from demo_server import PATIENCE_S, Pages, Server, browser, demo_server, open_page, serving, wait_for  # noqa: F401
+from demo_server import PATIENCE_S, Pages, Server, browser, choose, demo_server, open_page, serving, wait_for  # noqa: F401
 from playwright.sync_api import Download, Page, expect
 
 import painsense.report
 from painsense import media, media_write
-from painsense.demo import work
+from painsense.demo import Demo, recording, work
 from painsense.demo.sessions import Store
 from painsense.errors import MediaError
 from painsense.pipeline import Analyzer, Settings
 
 OpenPage = Pages
 LONG = PATIENCE_S * 1000 * 3  # ms; a whole analysis on a busy machine
+#: Keeps each bar that is shown, with its size: one may be gone before the test looks
+KEEP_BARS = """() => {
+  window.bars = [];
+  new MutationObserver(() => {
+    const bar = document.querySelector("#ps-recording-progress progress");
+    const { width, height } = bar ? bar.getBoundingClientRect() : {};
+    if (bar) window.bars.push({ stage: bar.getAttribute("aria-label"), width, height });
+  }).observe(document.body, { childList: true, subtree: true });
+}"""
 PIECES = {"pain": (10.2, 13.4), "rest": (16.4, 18.0), "gone": (26.2, 27.8)}  # s of the bundled recording
 
 
@@ -55,13 +64,8 @@ def recordings(tmp_path_factory: pytest.TempPathFactory, sample_clip: Path) -> P
     return folder
 
 
-def choose(page: Page, path: Path, where: str = "#ps-recording-file") -> None:
-    page.locator(f"{where} input[type=file]").set_input_files(path)
-    page.locator(where).get_by_text(path.stem).first.wait_for()
-
-
 def analyse(page: Page, path: Path) -> None:
-    choose(page, path)
+    choose(page, "#ps-recording-file", path)
     page.get_by_role("button", name="Analyse", exact=True).click()
 
 
@@ -86,13 +90,12 @@ def saved(download: Download, folder: Path) -> Path:
 
 def test_from_a_recording_to_its_result_and_files(open_page: OpenPage, recordings: Path, tmp_path: Path) -> None:
     page = open_page()
+    page.evaluate(KEEP_BARS)
     analyse(page, recordings / "pain.mp4")
-    bar = page.locator("#ps-recording-progress progress")
-    expect(bar).to_be_visible()
-    box = bar.bounding_box()
-    assert box is not None and box["height"] >= 8 and box["width"] > 200
-    expect(page.locator("#ps-recording-progress")).to_contain_text("Analysing the recording", timeout=LONG)
     assert result(page).startswith("Pain expression")
+    bars = page.evaluate("window.bars")
+    assert "Analysing the recording" in [bar["stage"] for bar in bars]
+    assert all(bar["height"] >= 8 and bar["width"] > 200 for bar in bars)
     shown = page.locator("#ps-recording-result")
     for text in ("This measures expression, not pain", "PSPI of 16", "90% interval", "What could be seen and heard"):
         expect(shown).to_contain_text(text)
@@ -168,13 +171,13 @@ def test_cancel_ends_the_analysis_of_the_example(open_page: OpenPage, demo_serve
     assert message(page) == "Cancelled. Nothing of it is kept."
     expect(page.get_by_role("button", name="Analyse", exact=True)).to_be_enabled()
     expect(page.locator("#ps-recording-result")).to_have_text("")
-    assert not [path for path in demo_server.files() if "results-" in str(path)]
+    assert list(demo_server.session_folder(page).rglob("*")) == []
 
 
 def test_a_rest_clip_is_what_movements_are_measured_against(open_page: OpenPage, recordings: Path) -> None:
     page = open_page()
     page.get_by_role("button", name="More: rest clip").click()
-    choose(page, recordings / "rest.mp4", "#ps-recording-rest")
+    choose(page, "#ps-recording-rest", recordings / "rest.mp4")
     page.get_by_label("the 1st from the left").check()
     analyse(page, recordings / "pain.mp4")
     assert result(page).startswith("Pain expression")
@@ -273,9 +276,7 @@ def test_stopping_a_job_ends_the_analysis_itself(store: Store, sample_clip: Path
         pass
     assert job.stopped and job.result is None and job.trouble is None
     assert max(heard) < 5.0  # of 30 s
-    told = len(heard)
-    assert told < 40
-    wait_for(lambda: len(heard) == told, "the analysis went on")
+    assert len(heard) < 40
 
 
 def test_a_page_that_has_gone_ends_its_work(store: Store) -> None:
@@ -302,6 +303,18 @@ def test_the_second_of_a_kind_stops_the_first(store: Store) -> None:
     other.look()
 
 
+def test_an_analysis_that_was_replaced_leaves_the_buttons_to_the_next(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = store.open("anna", "page1")
+    monkeypatch.setattr("painsense.demo.sessions.of", lambda request: session)
+    first, second = (recording._analyse(Demo(store), "episode.mp4")(None, None, "largest", None) for _ in range(2))
+    next(first)
+    next(second)
+    assert all(told[:2] == [recording.gr.skip()] * 2 for told in first)
+    second.close()
+
+
 def test_errors_are_told_with_names_instead_of_paths(store: Store, tmp_path: Path) -> None:
     path = tmp_path / "secret folder" / "visit.mp4"
     job = work.start(store.open("anna", "page1"), "analyse", {path: path.name})
@@ -323,3 +336,4 @@ def test_what_should_not_happen_is_said_without_what_it_was_about(
 
     list(job.run(task))
     assert job.trouble is not None and "RuntimeError" in job.trouble and "Bert" not in job.trouble
+    assert "an analysis failed" in caplog.text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import io
 import json
@@ -15,11 +16,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from demo_server import PROJECT, Server, browser, demo_server, open_page, serving, session_id, wait_for  # noqa: F401
+from demo_server import PATIENCE_S, PROJECT, Server, browser, demo_server, open_page, serving, session_id, wait_for  # noqa: F401
 from demo_server import Pages as OpenPage
 
 from painsense import cli
-from painsense.demo import sessions
+from painsense.demo import server, sessions
 from painsense.demo.log import Scrubbed
 from painsense.demo.security import HASH_VARIABLE, Password
 from painsense.demo.sessions import SessionError, Store
@@ -128,9 +129,9 @@ def test_a_page_that_is_out_of_touch_is_ended(store: Store) -> None:
         time.sleep(0.1)
         store.sweep()
         assert session.folder.exists()
-    wait_for(lambda: store.sweep() or not session.folder.exists(), "the session is still there", 5)
+    wait_for(lambda: store.sweep() or not session.folder.exists(), "the session is still there")
     assert session.ended.is_set()
-    wait_for(lambda: store.sweep() or not upload.parent.parent.exists(), "the upload is still there", 5)
+    wait_for(lambda: store.sweep() or not upload.parent.parent.exists(), "the upload is still there")
 
 
 def test_a_folder_that_is_still_written_into_goes_later(store: Store) -> None:
@@ -149,7 +150,46 @@ def test_a_folder_that_is_still_written_into_goes_later(store: Store) -> None:
     finally:
         stop.set()
         writer.join()
-    wait_for(lambda: store.sweep() or not session.folder.exists(), "the folder is still there", 5)
+    wait_for(lambda: store.sweep() or not session.folder.exists(), "the folder is still there")
+
+
+def test_what_is_made_anew_after_the_end_of_a_session_goes_too(store: Store) -> None:
+    ended, open_ = store.open(ANNA, "page1"), store.open(ANNA, "page2")
+    ended.end()
+    (ended.folder / "results").mkdir(parents=True)  # as the writing of results does that was under way
+    with store.pulse("page2"):
+        store.sweep()
+        assert not ended.folder.exists() and open_.folder.exists()
+
+
+def test_an_error_does_not_end_the_sweeping(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    swept = []
+
+    def sweep() -> None:
+        swept.append(len(swept))
+        if len(swept) == 1:
+            raise OSError("the disk did not answer")
+
+    monkeypatch.setattr(server, "SWEEP_S", 0.001)
+    monkeypatch.setattr(store, "sweep", sweep)
+
+    async def until_twice() -> None:
+        task = asyncio.create_task(server._sweep(store))
+        while len(swept) < 2 and not task.done():
+            await asyncio.sleep(0.001)
+        task.cancel()
+
+    asyncio.run(until_twice())
+    assert len(swept) >= 2
+
+
+def test_a_session_that_has_ended_takes_nothing(store: Store) -> None:
+    session, upload = store.open(ANNA, "page1"), uploaded(store, ANNA)
+    session.end()
+    with pytest.raises(SessionError, match="load it again"):
+        session.take(upload)
+    with pytest.raises(SessionError, match="load it again"):  # nor when it ends while it takes
+        store.claim(upload.parent.parent, session)
 
 
 # ---- the run folder
@@ -205,7 +245,7 @@ def test_the_terminal_is_told_no_names(tmp_path: Path) -> None:
 def hand_over(url: str, name: str) -> Path:
     """Upload a file as a page does; where the server keeps it."""
     parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=PATIENCE_S)
     connection.request("GET", "/")
     answer = connection.getresponse()
     cookie = (answer.getheader("set-cookie") or "").split(";")[0]
@@ -224,7 +264,7 @@ def test_nothing_is_left_when_the_server_is_told_to_stop(own_temporary_folder: P
         stored = hand_over(running.url, "Anna Meier.mp4")
         assert stored.is_file() and stored.is_relative_to(own_temporary_folder)
         assert running.stop() == 0
-        wait_for(lambda: not running.files(), "files are left", 5)
+        wait_for(lambda: not running.files(), "files are left")
         assert not stored.exists()
     assert "Anna" not in running.printed
     assert "Traceback" not in running.printed
@@ -243,12 +283,10 @@ def test_nothing_is_left_at_the_start_after_a_crash(own_temporary_folder: Path) 
 
 def test_a_page_that_is_closed_takes_its_session_with_it(open_page: OpenPage, demo_server: Server) -> None:  # noqa: F811
     page = open_page()
-    kept = {path.parent for path in demo_server.temporary.rglob("sessions/*")}
-    assert kept and session_id(page)
-    folders = [path for path in demo_server.temporary.rglob("sessions/*") if path.name == session_id(page)]
-    assert len(folders) == 1
+    folder = demo_server.session_folder(page)
+    assert folder.is_dir()
     page.close()
-    wait_for(lambda: not folders[0].exists(), "the session is still there", 30)
+    wait_for(lambda: not folder.exists(), "the session is still there")
 
 
 def test_a_second_user_sees_nothing_of_the_first(open_page: OpenPage) -> None:  # noqa: F811

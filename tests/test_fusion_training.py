@@ -541,7 +541,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def begin(cache: Path, out: Path, toml: Path, how: Settings = SMALL) -> Predictions:
+def begin(cache: Path, out: Path, toml: Path, how: Settings = SMALL, cluster: str = "") -> Predictions:
     cache.mkdir(exist_ok=True)
     if not (cache / "one.npz").exists():
         (cache / "one.npz").write_bytes(b"stands for recordings")
@@ -551,7 +551,7 @@ def begin(cache: Path, out: Path, toml: Path, how: Settings = SMALL) -> Predicti
     toml.write_text("\n".join(f"{name} = {json.dumps(value)}" for name, value in lines.items()), encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(train, "recordings", lambda folder: people(12, 5))
-        return train.train(toml, cache, out)[0]
+        return train.train(toml, cache, out, cluster=cluster)[0]
 
 
 def test_a_run_judges_everybody_once_and_leaves_all_that_is_needed(run: Path) -> None:
@@ -578,6 +578,47 @@ def test_a_run_goes_on_and_is_not_overwritten_by_another(run: Path, tmp_path: Pa
     with pytest.raises(TrainingError, match="a run with the same data was expected"):
         begin(other, run, tmp_path / "again.toml")
     assert (run / train.MODEL).read_bytes() == model
+
+
+def test_folds_on_a_cluster_are_those_of_one_machine(run: Path, tmp_path: Path) -> None:
+    distributed = pytest.importorskip("distributed", reason="needs Dask: pip install -e '.[cluster]'")
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None, protocol="tcp"
+    ) as cluster:
+        said = begin(run.parent / "cache", tmp_path / "out", tmp_path / "run.toml", cluster=cluster.scheduler_address)
+    np.testing.assert_allclose(said.score, Predictions.load(run / train.PREDICTIONS).score, atol=1e-3)
+    assert (tmp_path / "out" / train.MODEL).exists()
+
+
+def test_recordings_without_what_is_to_be_learned_from_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "one.npz").write_bytes(b"stands for recordings")
+    toml = tmp_path / "run.toml"
+    toml.write_text('name = "x"\ndataset = "manifest"\nscore = "vas"\nmodalities = ["voice"]\n', encoding="utf-8")
+    monkeypatch.setattr(train, "recordings", lambda folder: (replace(one, voice=None) for one in people(3, 1)))
+    with pytest.raises(TrainingError, match="voice to learn from was expected, not one value of it could be measured"):
+        train.train(toml, tmp_path / "cache", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_clips_for_evaluation_only_are_judged_and_in_no_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "one.npz").write_bytes(b"stands for recordings")
+    toml = tmp_path / "run.toml"
+    toml.write_text(
+        'name = "x"\ndataset = "manifest"\nscore = "vas"\nepochs = 1\nmembers = 1\nvalidation = 0.0', encoding="utf-8"
+    )
+    spared = ("s3-0", "s3-1")
+    marked = [
+        replace(one, clip=replace(one.clip, flags=("evaluation_only",))) if one.clip.id in spared else one
+        for one in people(4, 2)
+    ]
+    monkeypatch.setattr(train, "recordings", lambda folder: marked)
+    said, model = train.train(toml, tmp_path / "cache", tmp_path / "out")
+    assert {said.clips[k].id for k in np.unique(said.clip)} == {one.clip.id for one in marked}
+    assert learn.rebuild(model)[1]["recordings"] == len(marked) - len(spared) and learn.rebuild(model)[1]["people"] == 3
 
 
 def test_recordings_of_another_data_set_are_refused(tmp_path: Path) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +17,13 @@ pytest.importorskip("sklearn")  # of the train extra
 
 from test_fusion_evaluate import ABOUT, predictions
 
+from export import fusion as exporter
 from export import model_card_fusion as model_card
+from export import parity
 from export.model_card import CardError
 from export.model_card_fusion import ModelFile
+from painsense import assets
+from painsense.fusion import Fusion
 from painsense.spec import ModelSpec
 from training.fusion import evaluate
 from training.fusion.settings import SIMULATED, Settings
@@ -104,3 +111,74 @@ def test_another_text_is_not_overwritten(tmp_path: Path, capsys: pytest.CaptureF
     assert "a fusion model was expected" in capsys.readouterr().err
     assert model_card.main([str(model), "--metrics", str(card), "--out", str(tmp_path / "other.md")]) == 1
     assert "the metrics of an evaluation were expected" in capsys.readouterr().err
+
+
+# ---- what ships
+
+SHIPPED = assets.WEIGHTS / exporter.FILE
+#: rows of the table in docs/fusion.md -> kinds in the metrics
+ROWS = {"rest, silence": "rest", "pain while speaking": "pain + speaking", "pain behind a smile": "pain + smile"}
+WAYS = {"both modalities": "both", "all windows with a score": "as_recorded", "face alone": "face",
+        "voice alone": "voice"}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def shipped() -> dict[str, Any]:
+    """The metrics of the model that ships."""
+    return model_card.read_metrics(exporter.SHIPPED_METRICS)
+
+
+def test_the_shipped_card_is_what_the_shipped_file_and_its_metrics_make(shipped: dict[str, Any]) -> None:
+    content = SHIPPED.read_bytes()
+    text = model_card.card(Fusion.load(content).spec, shipped, ModelFile.of(SHIPPED.name, content))
+    assert exporter.SHIPPED_CARD.read_text(encoding="utf-8") == text
+
+
+def test_the_shipped_file_says_what_torch_said_and_needs_no_torch_to_prove_it() -> None:
+    assert exporter.check_golden(SHIPPED).samples >= 32
+    assert SHIPPED.stat().st_size < exporter.MOST_BYTES and exporter.GOLDEN.stat().st_size < parity.MOST_BYTES
+    code = (
+        "import sys\nclass Without:\n"
+        "    def find_spec(self, name, *rest):\n"
+        "        if name.partition('.')[0] in ('torch', 'onnx', 'sklearn'): raise ImportError(name)\n"
+        "sys.meta_path.insert(0, Without())\n"
+        "from export.fusion import main\nsys.exit(main(['--check']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=parity.ROOT, capture_output=True, text=True)
+    assert done.returncode == 0 and "32 windows, largest difference" in done.stdout, done.stderr
+
+
+def test_the_document_has_the_figures_of_the_metrics(shipped: dict[str, Any]) -> None:
+    """docs/fusion.md is written by hand; a model that is trained anew must change it."""
+    text = (parity.ROOT / "docs" / "fusion.md").read_text(encoding="utf-8").replace("**", "")
+    rows = {cells[0].strip(): [each.strip() for each in cells[1:]] for line in text.splitlines()
+            if (cells := line.strip("|").split("|")) and line.startswith("|")}  # fmt: skip
+    for words, way in WAYS.items():
+        pooled, intervals = shipped["ways"][way]["pooled"], shipped["intervals"][way]
+
+        def told(name: str, digits: int, of: dict[str, Any] = pooled) -> str:
+            low, high = of[name]["interval"]
+            return f"{of[name]['value']:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+
+        line = next(line for line in text.splitlines() if line.startswith(f"| {words} |") and " to " in line)
+        assert [each.strip() for each in line.strip("|").split("|")][1:] == [
+            f"{shipped['ways'][way]['windows']:,}", told("pcc", 3), f"{pooled['mae']['value']:.2f}",
+            f"{pooled['icc31']['value']:.2f}", told("auroc", 3), f"{intervals['coverage']:.0%}",
+            f"{intervals['width']:.1f}",
+        ]  # fmt: skip
+    told_of = set()
+    table = text.split("### Kinds of expression")[1].split("###")[0]
+    for row in re.findall(
+        r"^\| ([a-z][^|]*?)(?: \((?:mean level )?[\d.]+\))? \| (\d+) \| (\d+) \| (\d+) \|$", table, re.M
+    ):
+        (kind,) = [each for each in shipped["expressions"] if each["kind"] == ROWS.get(row[0], row[0])]
+        assert [f"{100 * kind['above_3'][way]:.0f}" for way in ("as_recorded", "face", "voice")] == list(row[1:]), row
+        told_of.add(kind["kind"])
+    assert told_of == {each["kind"] for each in shipped["expressions"]}
+    level = shipped["intervals"]["both"]["by_level"]
+    assert rows["true level: intervals hold"] == [f"{each['coverage']:.0%}" for each in level]
+    assert rows["score less truth, mean"] == [f"{each['bias']:+.1f}".replace("+0.0", "0.0") for each in level]
+    assert rows["interval width, mean"] == [f"{each['width']:.1f}" for each in level]
+    for names, group in (("women, men (all windows)", "sex"), ("Monk 1-3, 4-6, 7-8, 9-10", "skin_tone"),
+                         ("18-35, 36-50, 51-65, 66 and over", "age_band")):  # fmt: skip
+        assert rows[names][0] == ", ".join(f"{each['pcc']:.3f}" for each in shipped["groups"][group])

@@ -108,9 +108,16 @@ def test_the_guard_refuses_what_is_not_there_or_not_single() -> None:
 def test_clips_for_evaluation_only_are_never_learned_from() -> None:
     clips = clips_of({"p1": 1, "p2": 1, "p3": 1})
     clips[2] = replace(clips[2], flags=(EVALUATION_ONLY,))
+    assert [(split.train, split.test) for split in splits.loso(clips)] == [
+        (("p2-0",), ("p1-0",)), (("p1-0",), ("p2-0",)), (("p1-0", "p2-0"), ("p3-0",))
+    ]  # fmt: skip
+    more = [*clips, *clips_of({"p4": 1, "p5": 1})]
+    for seed in range(5):  # nobody is drawn to stop the fit by whose clips may not
+        assert all(split.validation for split in splits.loso(more, validation=0.3, seed=seed))
     with pytest.raises(TrainingError, match="for evaluation only, and stands in train"):
-        splits.loso(clips)
-    assert splits.test_only(clips).test == ("p1-0", "p2-0", "p3-0")
+        splits.check(Split("mine", ("p1-0", "p3-0"), (), (), ("p2-0",)), clips)
+    with pytest.raises(TrainingError, match="nobody is left to learn from among 3 subjects"):
+        splits.loso([replace(clip, flags=(EVALUATION_ONLY,)) for clip in clips])
 
 
 def test_too_few_people() -> None:

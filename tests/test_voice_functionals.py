@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from make_voices import recorded
 
 from benchmarks import voice_reference
 from painsense import voice
@@ -228,7 +229,7 @@ def test_rough_voice_is_told_by_its_share() -> None:
 def test_of_sound_itself() -> None:
     t = np.arange(32_000) / 16_000
     y = np.where(t % 1 < 0.6, 0.1 * np.sign(np.sin(2 * np.pi * 180 * (t + 2e-4 * np.sin(30 * t)))), 0)
-    found = functionals.functionals(y + np.random.default_rng(0).normal(size=len(t)) * 1e-4, 16_000)
+    found = voice.functionals(y + np.random.default_rng(0).normal(size=len(t)) * 1e-4, 16_000)
     assert found["f0_median_hz"] == pytest.approx(180, rel=0.01)
     assert found["VoicedSegmentsPerSec"] == pytest.approx(1.0, abs=0.01)
     assert found["MeanVoicedSegmentLengthSec"] == pytest.approx(0.6, abs=0.05)
@@ -240,7 +241,7 @@ def test_of_sound_itself() -> None:
 
 @cache
 def agreement(folder: Path) -> dict[str, float]:
-    ours = {k: functionals.of_track(t, segments=()) for k, t in voice_reference.tracks(folder).items()}
+    ours = {k: functionals.of_track(t, segments=()) for k, t in recorded(folder).items()}
     rows = voice_reference.agreement(ours, voice_reference.figures(folder / "reference" / voice_reference.OPENSMILE))
     return {row.name: row.spearman for row in rows}
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +10,7 @@ import numpy.typing as npt
 import pytest
 from scipy import signal, stats
 
-from painsense import media, voice, voice_periods
+from painsense import voice, voice_periods
 from training.simulate import voice as simulated
 
 Array = npt.NDArray[Any]
@@ -186,40 +184,6 @@ def test_strange_sound_gives_numbers_or_nothing(y: Array, f0_hz: float) -> None:
         assert column.high is not None
         assert ((known >= column.low - 1e-3) & (known <= column.high + 1e-3)).all(), column.name
     assert not np.isinf(rows).any()
-
-
-@cache
-def recorded(folder: Path) -> tuple[list[dict[str, float]], list[dict[str, float]]]:
-    """Our means over the voiced frames, and Praat's values, of each recording that Praat found periods in."""
-    with (folder / "reference" / "praat.csv").open(newline="") as file:
-        rows = {row["file"]: row for row in csv.DictReader(file) if row["jitter_local"]}
-    paths = [*(folder / "voice").rglob("*.mp3"), *(folder / "voice").rglob("*.flac"), *folder.glob("clips/*.mpg")]
-    ours, theirs = [], []
-    for path in sorted(path for path in paths if path.name in rows):
-        stream = voice.VoiceStream()
-        for start_s, samples in media.read_audio(media.open_media(path)):
-            stream.push(start_s, samples)
-        track = stream.finish()
-        here = track.column("voiced") == 1
-        ours.append({name: float(np.nanmean(track.column(name)[here])) for name in voice_periods.NAMES})
-        theirs.append({name: float(value) for name, value in rows[path.name].items() if name != "file" and value})
-    return ours, theirs
-
-
-@pytest.mark.parametrize(
-    ("name", "praat"),
-    [
-        ("jitter_local", "jitter_local"),
-        ("shimmer_local", "shimmer_local"),
-        ("shimmer_db", "shimmer_local_db"),
-        ("hnr_db", "hnr_mean_db"),
-    ],
-)
-def test_recorded_voices_are_ranked_as_by_praat(shared_data: Path, name: str, praat: str) -> None:
-    ours, theirs = recorded(shared_data)
-    assert len(ours) >= 80
-    rank = stats.spearmanr([m[name] for m in ours], [m[praat] for m in theirs])[0]
-    assert rank > 0.8
 
 
 def test_telephone_sound_has_the_same_jitter() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,6 @@ import gradio as gr
 from painsense import Analyzer, comparison, comparison_words, media, report_markup, words
 from painsense.comparison import Change, Comparison
 from painsense.demo import Demo, result, sessions, work
-from painsense.demo.playable import copy
 from painsense.demo.sessions import Session
 from painsense.errors import PainsenseError
 from painsense.report import Report, file_name
@@ -123,7 +122,7 @@ def build(app: Demo) -> None:
         idle = (gr.Button(interactive=True), gr.Button(interactive=False))
         busy = (gr.Button(interactive=False), gr.Button(interactive=True))
         try:
-            asked = _asked(app, session, (first, second), (one, other), which, rest)
+            asked = _asked(session, (first, second), (one, other), which, rest)
         except PainsenseError as error:
             yield work.said(str(error), "trouble"), "", *idle
             return
@@ -156,7 +155,6 @@ def _named(pair: str | None) -> tuple[Any, ...]:
 
 
 def _asked(
-    app: Demo,
     session: Session,
     files: tuple[str | None, str | None],
     labels: tuple[str, str],
@@ -197,25 +195,23 @@ def _compared(app: Demo, session: Session, job: work.Job, asked: Asked) -> str:
     with Analyzer(replace(app.settings, baseline="auto" if asked.rest is None else asked.rest)) as analyzer:
         for k, (path, label) in enumerate(zip(asked.paths, asked.labels, strict=True), 1):
             reports.append(analyzer.analyze(path, progress=job.at(f"Analysing “{label}” ({k} of 2)")))
-    job.at("Making the result ready")
+    copying = job.at("Making the result ready")
     both = reports[0], reports[1]
-    return show(comparison.compare(*both, asked.labels), both, session, asked.paths)
+    return show(comparison.compare(*both, asked.labels), both, session, asked.paths, copying)
 
 
 # --- what is shown ----------------------------------------------------------------------------------------------------
 
 
 def show(
-    found: Comparison, reports: tuple[Report, Report], session: Session, paths: tuple[Path | None, Path | None]
+    found: Comparison,
+    reports: tuple[Report, Report],
+    session: Session,
+    paths: tuple[Path, Path],
+    progress: Callable[[float, float], None],
 ) -> str:
-    """The comparison as HTML, with its files shared with the session alone."""
-    sources = [
-        None if path is None else session.share(copy(path, session.folder), path.name, inline=True) for path in paths
-    ]
-    courses = [
-        report_markup.course(report, source, f"compare-{k + 1}", result.UNPLAYABLE)
-        for k, (report, source) in enumerate(zip(reports, sources, strict=True))
-    ]
+    """The comparison as HTML, with its files shared with the session alone; ``progress`` is told of copies."""
+    played = [result.play(path, path.name, session, progress) for path in paths]
     return (
         report_markup.environment("painsense.demo")
         .get_template("compare.html.j2")
@@ -230,10 +226,13 @@ def show(
                     "label": side.label,
                     "name": file_name(report.media.file),
                     "verdict": words.headline(report.clip),
-                    "course": course,
+                    "course": report_markup.course(report, source, f"compare-{k}", result.UNPLAYABLE),
+                    "note": note,
                     "files": result.write(report, session),
                 }
-                for side, report, course in zip((found.first, found.second), reports, courses, strict=True)
+                for k, (side, report, (source, note)) in enumerate(
+                    zip((found.first, found.second), reports, played, strict=True), 1
+                )
             ],
             files=_files(found, session),
             support=words.SUPPORT_LINE,

@@ -373,5 +373,5 @@ def _same_site(headers: dict[str, str], host: str, tls: bool, method: str, path:
 
 
 def _own_names(more: tuple[str, ...]) -> set[str]:
-    name = socket.gethostname().lower()
-    return {"localhost", name, f"{name}.local", socket.getfqdn().lower(), *(other.lower() for other in more)}
+    name = socket.gethostname().lower()  # not the fully qualified one: it is asked of a name server
+    return {"localhost", name, f"{name}.local", *(other.lower() for other in more)}

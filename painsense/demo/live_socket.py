@@ -104,7 +104,8 @@ class _Conversation:
         loop = asyncio.get_running_loop()
 
         def tell(message: dict[str, Any]) -> None:
-            loop.call_soon_threadsafe(self._out.put_nowait, message)
+            with contextlib.suppress(RuntimeError):  # the server has ended, and its loop with it
+                loop.call_soon_threadsafe(self._out.put_nowait, message)
 
         run = Run(self._app.settings, tell)
         sending = asyncio.create_task(self._send())

@@ -111,7 +111,9 @@ def _html(value: str = "", **options: Any) -> gr.HTML:
 def _take(path: str | None, request: gr.Request) -> None:
     """An upload becomes the session's own at once, so that it goes with it."""
     if path:
-        sessions.of(request).take(path)
+        session = sessions.of(request)
+        with sessions.told():
+            session.take(path)
 
 
 def _stop_analysis(request: gr.Request) -> None:
@@ -150,6 +152,8 @@ def _analyse(app: Demo, example: str = "") -> Callable[..., Iterator[list[Any]]]
         keep = [gr.skip(), gr.skip(), gr.skip()]
         for _ in job.run(lambda: _result(app, session, job, path, rested, person)):
             yield [gr.skip(), gr.skip(), work.bar(job), *keep]
+        if job.replaced:  # an example was chosen meanwhile: its buttons and its bar stay
+            return
         if job.stopped:
             yield [*idle, work.said("Cancelled. Nothing of it is kept.", "note"), *gone]
         elif job.trouble is not None:
@@ -207,12 +211,11 @@ def _annotate(app: Demo) -> Callable[..., Iterator[list[Any]]]:
         job = work.start(session, "annotate", {finished.path: finished.path.name, out: name})
         yield [gr.Button(interactive=False), gr.Button(interactive=True), work.bar(job)]
 
-        def draw() -> Path:
+        def draw() -> str:
             tell = job.at("Drawing")
             model = app.settings.face_model
-            return annotate(
-                finished.path, finished.report, out, face=face, sound=sound, face_model=model, progress=tell
-            )
+            annotate(finished.path, finished.report, out, face=face, sound=sound, face_model=model, progress=tell)
+            return session.share(out, name)
 
         for _ in job.run(draw):
             yield [gr.skip(), gr.skip(), work.bar(job)]
@@ -222,7 +225,7 @@ def _annotate(app: Demo) -> Callable[..., Iterator[list[Any]]]:
             told = work.said(job.trouble, "trouble")
         else:
             how = "faces blurred" if face == "blurred" else "face as it is"
-            link = f'<a href="{session.share(job.result, name)}" download="{escape(name)}">{escape(name)}</a>'
+            link = f'<a href="{job.result}" download="{escape(name)}">{escape(name)}</a>'
             told = f'<div class="ps-said ps-done ps-result" data-say="Done."><p>Done: {link} ({how}).</p></div>'
         yield [gr.Button(interactive=True), gr.Button(interactive=False), told]
 

@@ -65,6 +65,7 @@ class Shown:
         return "\n".join((self.verdict, note, *parts))
 
 
+COPIED = "Browsers cannot play this kind of file, so a copy is shown; the analysis used the file itself."
 UNPLAYABLE = "Your browser cannot play this recording. The timeline below works without it."
 #: Ending of each result file, what its link says, and what is in it
 FILES = (
@@ -96,10 +97,7 @@ def show(
     name = file_name(report.media.file)
     source, note = None, ""
     if media is not None and not report.media.still:
-        played = playable.copy(media, session.folder, progress)
-        source = session.share(played, name, inline=True)
-        if played != media:
-            note = "Browsers cannot play this kind of file, so a copy is shown; the analysis used the file itself."
+        source, note = play(media, name, session, progress)
     downloads = write(report, session)
     parts = (
         report_markup.environment("painsense.demo")
@@ -133,6 +131,13 @@ def show(
         downloads=downloads,
         note=note,
     )
+
+
+def play(media: Path, name: str, session: Session, progress: Callable[[float, float], None] | None) -> tuple[str, str]:
+    """Where the session finds a recording that its browser can play, and what to say beside it, if anything."""
+    played = playable.copy(media, session.folder, progress)
+    note = "" if played == media else COPIED
+    return session.share(played, name, inline=True), note
 
 
 def write(report: Report, session: Session) -> tuple[Download, ...]:

@@ -206,7 +206,10 @@ def build(app: Demo, address: Address) -> Guard:
 async def _sweep(store: Store) -> None:
     while True:
         await asyncio.sleep(SWEEP_S)
-        await asyncio.to_thread(store.sweep)
+        try:
+            await asyncio.to_thread(store.sweep)
+        except Exception:  # without sweeping nothing would be removed any more
+            logger.exception("removing what has gone failed")
 
 
 def _see_safe(address: Address) -> None:

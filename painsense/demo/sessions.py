@@ -65,7 +65,6 @@ class Session:
     store: Store = field(repr=False)
     ended: threading.Event = field(default_factory=threading.Event, repr=False)
     _shared: dict[str, Shared] = field(default_factory=dict, repr=False)
-    _taken: set[Path] = field(default_factory=set, repr=False)
 
     def share(self, path: Path, name: str, *, inline: bool = False) -> str:
         """The address of a file, for this session alone. ``inline`` is for what a page plays or shows.
@@ -94,27 +93,38 @@ class Session:
         if root is None or not Path(path).is_file():
             raise SessionError("this upload is not there any more; choose the recording again")
         self.store.claim(root, self)
-        self._taken.add(root)
         return Path(path)
 
     def end(self) -> None:
         """Remove everything of this session."""
         self.store.end(self)
 
-    def places(self) -> list[Path]:
-        """All folders that go when the session ends."""
-        return [self.folder, *self._taken]
+    def names(self) -> set[str]:
+        """What the browser calls the files that were shared."""
+        return {shared.name for shared in list(self._shared.values())}
 
     def _alive(self) -> None:
         if self.ended.is_set():
             raise SessionError("this page was out of touch for too long and its data has been removed; load it again")
 
 
+@contextlib.contextmanager
+def told() -> Iterator[None]:
+    """Inside a Gradio event: the page is told of a SessionError in words, and the terminal of nothing."""
+    import gradio as gr
+
+    try:
+        yield
+    except SessionError as error:
+        raise gr.Error(str(error), print_exception=False) from None
+
+
 def of(request: gr.Request) -> Session:
     """The session of a Gradio event. The guard put the store and the visitor beside the request."""
     assert request.request is not None
     store, visitor = request.request.scope["painsense"]
-    found: Session = store.open(visitor, request.session_hash or "")
+    with told():
+        found: Session = store.open(visitor, request.session_hash or "")
     return found
 
 
@@ -188,11 +198,11 @@ class Store:
             for page in [page for page, other in self._sessions.items() if other is session]:
                 del self._sessions[page]
                 self._quiet_since.pop(page, None)
-            places = session.places()
-            for place in places:
-                self._uploads.pop(place, None)
-                self._claims.pop(place, None)
-        self._remove(places)
+            taken = [root for root, owner in self._claims.items() if owner is session]
+            for root in taken:
+                self._uploads.pop(root, None)
+                del self._claims[root]
+        self._remove([session.folder, *taken])
 
     def end_all_of(self, visitor: str) -> None:
         """Remove everything of a visitor."""
@@ -209,9 +219,9 @@ class Store:
     def new_upload(self, visitor: str) -> Path:
         """A folder of its own for one upload of a visitor."""
         root = self.uploads / secrets.token_urlsafe(18)
-        root.mkdir(mode=0o700)
-        with self._lock:
+        with self._lock:  # known before it is there: what is not known is swept away
             self._uploads[root] = (visitor, time.monotonic())
+        root.mkdir(mode=0o700)
         return root
 
     def drop_upload(self, root: Path) -> None:
@@ -232,6 +242,7 @@ class Store:
     def claim(self, root: Path, session: Session) -> None:
         """Note that an upload is a session's."""
         with self._lock:
+            session._alive()  # under the lock: once it has ended, nothing would remove the upload
             owner = self._uploads.get(root)
             if owner is None or owner[0] != session.visitor:
                 raise SessionError("this upload is not there any more; choose the recording again")
@@ -253,7 +264,9 @@ class Store:
     def sweep(self) -> None:
         """End the sessions of pages that have gone, and remove uploads that no page took."""
         now = time.monotonic()
+        folders = list(self.folder.glob("sessions/*"))
         with self._lock:
+            owned = {session.folder for session in self._sessions.values()}
             gone = [page for page, since in self._quiet_since.items() if now - since > self.grace_s]
             sessions = [self._sessions[page] for page in gone if page in self._sessions]
             for page in gone:
@@ -271,16 +284,18 @@ class Store:
             idle = not self._sessions and not self._uploads
         for session in sessions:
             self.end(session)
-        self._remove([*doomed, *stale])
+        # work that was at its last step when its page went has made its folder anew
+        self._remove([*doomed, *stale, *(folder for folder in folders if folder not in owned)])
         if idle:  # whatever Gradio has copied for itself
             self._remove([place for place in self.uploads.iterdir() if place not in self._uploads])
 
     def names(self) -> set[str]:
         """The names of all recordings that are here, for keeping them out of the log."""
         with self._lock:
-            uploads, shared = list(self._uploads), [s for s in self._sessions.values()]
-        names = {path.name for root in uploads for path in root.glob("*/*")}
-        return names | {file.name for session in shared for file in list(session._shared.values())}
+            uploads, sessions = list(self._uploads), list(self._sessions.values())
+        # os.walk, for one may be removed meanwhile
+        names = {name for root in uploads for _, _, files in os.walk(root) for name in files}
+        return names.union(*(session.names() for session in sessions))
 
     def close(self) -> None:
         """Remove everything of this run."""

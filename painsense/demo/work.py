@@ -38,18 +38,18 @@ class Job:
     share : how much of the stage is done, 0 to 1; None where that cannot be told
     result : what the work returned, once it is done
     trouble : why it ended without a result, in words; empty where the person stopped it
+    replaced : another of its kind was begun, and the page shows that one
     """
 
     def __init__(self, session: Session, names: dict[Path, str]) -> None:
-        self.stage, self.share = "Waiting for another analysis to finish", None
+        self.stage = "Waiting for another analysis to finish"
+        self.share: float | None = None
         self.result: Any = None
         self.trouble: str | None = None
-        self.stopped = False
+        self.stopped = self.replaced = False
         self._session, self._names = session, names
         self._stop, self._done = threading.Event(), threading.Event()
         self._since_s = time.monotonic()
-
-    share: float | None
 
     def at(self, stage: str) -> Callable[[float, float], None]:
         """A new stage; returns what takes (done, in all). It raises :class:`Stopped` when the work should end."""
@@ -120,6 +120,7 @@ def start(session: Session, kind: str, names: dict[Path, str]) -> Job:
     with _lock:
         jobs = _running.setdefault(session, {})
         if kind in jobs:
+            jobs[kind].replaced = True
             jobs[kind].stop()
         jobs[kind] = job
     return job

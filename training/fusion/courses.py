@@ -1,8 +1,8 @@
 """What a simulated person shows: bouts of pain and everything that is not pain, as courses of true action units.
 
 An :class:`Act` is one thing a person does, from its first sign to its last. :func:`pain_act` and :func:`other_act` make
-one; :func:`mouth_moves` and :func:`blinks` add what goes on all the time. All numbers are those of
-:mod:`training.fusion.numbers`.
+one; :func:`mouth_moves` and :func:`blinks` add what goes on all the time. What happens how often and how
+strongly stands in :mod:`training.fusion.numbers`; the bends of single movements are choices made here.
 """
 
 from __future__ import annotations

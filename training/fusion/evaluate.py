@@ -32,9 +32,9 @@ from training.fusion import comparisons, figures, groups, page, reliability
 from training.fusion.calibrate import Predictions
 from training.fusion.judged import MIN_OWN, MIN_PEOPLE, MIN_WINDOWS, PAIN, confusers, of_view, rows_of, view
 from training.fusion.network import CASES
+from training.fusion.train import PREDICTIONS, RUN, SAMPLES
 
 SCHEMA = "painsense.fusion.metrics/1"
-RUN, PREDICTIONS, SAMPLES = "run.json", "predictions.npz", "samples.npz"  # names in the folder of a run
 DRAWS = 500
 POSES_DEG = ((0.0, 10.0), (10.0, 25.0), (25.0, 90.0))  # of the larger of yaw and pitch: from, to below
 DEFINITIONS = {

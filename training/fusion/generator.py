@@ -24,7 +24,6 @@ import argparse
 import hashlib
 import io
 import json
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
@@ -37,7 +36,9 @@ import numpy.typing as npt
 
 from painsense import lips, voice_rest, voice_segments
 from painsense import voice as voice_track
+from painsense.errors import PainsenseError
 from painsense.face import REASONS as FACE_REASONS
+from painsense.output import write_together
 from painsense.tracks import Track
 from painsense.voice_gates import REASONS as VOICE_REASONS
 from training.errors import TrainingError
@@ -319,7 +320,7 @@ def make(folder: Path, recipe: Recipe, workers: int = 1) -> Iterator[str]:
         raise TrainingError(
             f"{folder}: was begun with another recipe or another version of painsense; use another folder, or delete it"
         )
-    index.write_text(wanted, encoding="utf-8")
+    write_together(folder, {INDEX: [wanted.encode()]})
     todo = [number for number in range(recipe.people) if not (folder / _name(number)).exists()]
     if workers == 1:
         for number in todo:
@@ -346,7 +347,7 @@ def load(folder: Path, numbers: Sequence[int] | None = None) -> list[SimulatedEp
         index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise TrainingError(f"{folder}: no set of simulated people ({error}); make one with: {__doc__}") from error
-    if index["version"] != VERSION or index["columns"] != list(_columns()):
+    if index.get("version") != VERSION or index.get("columns") != list(_columns()):
         raise TrainingError(f"{folder}: was made by another version of painsense; make it again in another folder")
     people = range(index["people"]) if numbers is None else numbers
     missing = [number for number in people if not (folder / _name(number)).exists()]
@@ -383,9 +384,7 @@ def _make_person(folder: Path, recipe: Recipe, number: int) -> str:
     arrays["notes"] = np.array(json.dumps(notes))
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
-    aside = folder / f"{_name(number)}.{os.getpid()}.part"
-    aside.write_bytes(buffer.getvalue())
-    os.replace(aside, folder / _name(number))
+    write_together(folder, {_name(number): [buffer.getvalue()]})
     return who.id
 
 
@@ -443,7 +442,7 @@ def main() -> None:
     try:
         for made in make(options.out, Recipe(options.people, options.episodes, options.seed), options.workers):
             print(f"{made}: {options.episodes} episodes", flush=True)
-    except TrainingError as error:
+    except PainsenseError as error:
         parser.exit(2, f"{error}\n")
 
 

@@ -1,4 +1,4 @@
-"""Every number that the simulated people are made with, and where it is from: one table, which the code reads.
+"""What simulated people show and let be heard, how often, how much, and by which source: the table that the code reads.
 
 Published work says which way things go: which action units pain has, which ones set it apart from disgust, that the
 voice rises and roughens. It seldom says by how much on a scale of 0 to 10. So a direction has a source and a size is
@@ -9,7 +9,7 @@ mostly a choice, and says so.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -344,17 +344,17 @@ of rendered people who are in no other fold.
 
 def document() -> str:
     """The page about the generator, docs/generator.md."""
+    from training.document import table  # slow to import, and needed for the page alone
+
     lines = [_INTRODUCTION, "## Pain in the face\n"]
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (name, f"{part.chance_low:g}", f"{part.chance_high:g}", f"{part.weight:g}", part.source)
         for name, part in PAIN_PARTS.items()
     ]
-    lines += _table(("unit", "chance at level 1", "chance at level 10", "weight", "source"), rows)
+    lines.append(table(("unit", "chance at level 1", "chance at level 10", "weight", "source"), rows))
     lines.append(f"\nPeople show pain in different ways ({PATTERN_PAPER}; shares: {CHOICE}).\n")
-    lines += _table(
-        ("pattern", "share of people", "made of", "has less of"),
-        [(n, f"{p.share:g}", ", ".join(p.strong), ", ".join(p.weak)) for n, p in PATTERNS.items()],
-    )
+    rows = [(n, f"{p.share:g}", ", ".join(p.strong), ", ".join(p.weak)) for n, p in PATTERNS.items()]
+    lines.append(table(("pattern", "share of people", "made of", "has less of"), rows))
     lines.append(
         "\n## What is not pain\n\nIn brackets: how often the unit takes part, and its intensity at the strongest. "
         "Disgust and broad smiles are drawn often, because they are what PSPI takes for pain.\n"
@@ -370,10 +370,10 @@ def document() -> str:
         )
         for name, kind in KINDS.items()
     ]
-    lines += _table(("kind", "how often", "seconds", "action units", "heard", "source"), rows)
+    lines.append(table(("kind", "how often", "seconds", "action units", "heard", "source"), rows))
     lines.append("\n## Sounds of pain\n\nHow often beside each other.\n")
     rows = [(name, *(f"{chance:g}" for chance in chances), CHOICE) for name, chances in PAIN_SOUNDS.items()]
-    lines += _table(("sound", "level 1", "level 5", "level 10", "source"), rows)
+    lines.append(table(("sound", "level 1", "level 5", "level 10", "source"), rows))
     lines.append("\n## Speech\n\nChange at full strength against the speaker's own; factors where no unit is given.\n")
     rows = [
         (
@@ -388,22 +388,16 @@ def document() -> str:
         )
         for name, style in STYLES.items()
     ]
-    lines += _table(
-        ("", "pitch, semitones", "level, dB", "rate", "tilt corner", "HNR, dB", "jitter, shimmer", "source"), rows
-    )
+    head = ("", "pitch, semitones", "level, dB", "rate", "tilt corner", "HNR, dB", "jitter, shimmer", "source")
+    lines.append(table(head, rows))
     lines.append("\n## All other numbers\n\nRanges are drawn from evenly.\n")
     rows = [(name, _shown(n.value), n.unit, n.meaning, n.source) for name, n in NUMBERS.items()]
-    lines += _table(("name", "value", "unit", "what it does", "source"), rows)
+    lines.append(table(("name", "value", "unit", "what it does", "source"), rows))
     return "\n".join(lines) + "\n"
 
 
 def _shown(number: float | tuple[float, float]) -> str:
     return f"{number[0]:g} to {number[1]:g}" if isinstance(number, tuple) else f"{number:g}"
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
-    return [*lines, *(f"| {' | '.join(row)} |" for row in rows)]
 
 
 if __name__ == "__main__":

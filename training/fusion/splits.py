@@ -2,7 +2,7 @@
 
 On UNBC-McMaster the same system went from ICC 0.55 (one person left out) to 0.85 (frames of one person on both sides);
 Hammal & Cohn 2012, ACM ICMI. So every split leaves through :func:`check`, which refuses a person on
-two sides.
+two sides. Clips for evaluation only are judged and never learned from.
 
 The folds depend on the subjects and the seed, not on the order of the clips or on the machine.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -120,16 +120,6 @@ def hold_out(
     return _splits(clips, [("hold-out", chosen)], validation, calibration, seed)[0]
 
 
-def test_only(clips: Sequence[Clip]) -> Split:
-    """Everybody on the side that is judged: recordings a finished model is tried on."""
-    split = Split("test-only", (), (), (), tuple(sorted(clip.id for clip in clips)))
-    check(split, clips)
-    return split
-
-
-test_only.__test__ = False  # type: ignore[attr-defined]  # pytest would take it for a test
-
-
 def reactive(clips: Sequence[Clip]) -> tuple[Clip, ...]:
     """BioVid without the 20 people whose faces show next to nothing: results look better so; report all of them too."""
     kept = tuple(clip for clip in clips if NON_REACTIVE not in clip.flags)
@@ -161,7 +151,7 @@ def check(split: Split, clips: Sequence[Clip]) -> None:
             if part != "test" and EVALUATION_ONLY in clip.flags:
                 raise TrainingError(
                     f"split {split.name}: clip {each} of {clip.dataset} is for evaluation only, and stands in {part}; "
-                    "leave the data set out of training, or use test_only"
+                    "judge by it, and learn from others"
                 )
             for file in clip.files:
                 if side_of_file.setdefault(file, part) != part:
@@ -169,7 +159,7 @@ def check(split: Split, clips: Sequence[Clip]) -> None:
                         f"split {split.name}: {file} is in {side_of_file[file]} and in {part}; a file shows one subject"
                     )
                     raise TrainingError(clip.hide(message))
-    if not split.test or (not split.train and (split.validation or split.calibration)):
+    if not split.test or not split.train:
         raise TrainingError(
             f"split {split.name}: {len(split.train)} clips to learn from and {len(split.test)} to judge by; "
             "both sides need people"
@@ -201,15 +191,18 @@ def _splits(
 ) -> tuple[Split, ...]:
     """One checked split for each group of people that is judged."""
     by_subject: defaultdict[str, list[str]] = defaultdict(list)
+    learnable: defaultdict[str, list[str]] = defaultdict(list)  # without those for evaluation only
     for clip in clips:
         by_subject[clip.subject].append(clip.id)
+        if EVALUATION_ONLY not in clip.flags:
+            learnable[clip.subject].append(clip.id)
 
-    def ids(subjects: set[str]) -> tuple[str, ...]:
-        return tuple(sorted(each for subject in subjects for each in by_subject[subject]))
+    def ids(subjects: set[str], of: Mapping[str, list[str]] = learnable) -> tuple[str, ...]:
+        return tuple(sorted(each for subject in subjects for each in of[subject]))
 
     made = []
     for name, judged in groups:
-        rest = set(by_subject) - judged
+        rest = set(learnable) - judged
         others = len(rest)
         taken: dict[str, set[str]] = {"validation": set(), "calibration": set()}
         for part, share in (("validation", validation), ("calibration", calibration)):
@@ -218,10 +211,10 @@ def _splits(
                 rest -= taken[part]
         if not rest:
             raise TrainingError(
-                f"split {name}: nobody is left to learn from among {len(by_subject)} subjects; "
-                "add people, or take no validation and calibration out of so few"
+                f"split {name}: nobody is left to learn from among {len(by_subject)} subjects; add people who are not "
+                "for evaluation only, or take no validation and calibration out of so few"
             )
-        split = Split(name, ids(rest), ids(taken["validation"]), ids(taken["calibration"]), ids(judged))
+        split = Split(name, ids(rest), ids(taken["validation"]), ids(taken["calibration"]), ids(judged, by_subject))
         check(split, clips)
         made.append(split)
     return tuple(made)

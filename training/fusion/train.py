@@ -41,7 +41,7 @@ from training.fusion.calibrate import Predictions
 from training.fusion.cluster import executor
 from training.fusion.learn import NETWORK, Team
 from training.fusion.network import KNOTS, FusionNetwork
-from training.fusion.record import Clip
+from training.fusion.record import EVALUATION_ONLY, Clip
 from training.fusion.samples import PSPI, SIMULATED_SET, TOP, IntArray, Samples, gather, recordings, weights
 from training.fusion.settings import Settings
 from training.fusion.splits import Split
@@ -116,6 +116,7 @@ def train(
     samples = Samples.load(out / SAMPLES)
     made = splits_of(samples, how)
     _folds(out, made, team, workers, cluster)
+    _wait(team)  # until the leader has written what the last fold said
     parts = [Predictions.load(_folder(out, split) / PREDICTIONS) for split in made]
     joined = calibrate.join(parts)
     alone = len(made) == 1
@@ -196,6 +197,11 @@ def _begin(how: Settings, data: Path, out: Path) -> None:
             "give the folder that was prepared from it, or settings for this data set",
         )  # fmt: skip
     splits_of(samples, how)  # says what is wrong before anything is written
+    if not any(np.isfinite(getattr(samples, name)).any() for name in how.modalities):
+        raise TrainingError.at(
+            data, f"{' or '.join(how.modalities)} to learn from was expected, not one value of it could be measured",
+            "set modalities to what the recordings hold, or look at what prepare said of them",
+        )  # fmt: skip
     samples.save(out / SAMPLES)
     about |= {"painsense": painsense.__version__, "torch": torch.__version__, "commit": _commit()}
     write_together(out, {RUN: [(json.dumps(about, indent=1, sort_keys=True) + "\n").encode()]})
@@ -350,7 +356,8 @@ def _final(samples: Samples, made: Sequence[Split], joined: Predictions, how: Se
         learned: tuple[str, ...] = made[0].train
     else:
         epochs = int(np.median([learn.rebuild(_folder(out, split) / NETWORK)[1]["epochs"] for split in made]))
-        learned = tuple(sorted({each for split in made for each in (*split.train, *split.test)}))
+        spared = {clip.id for clip in samples.clips if EVALUATION_ONLY in clip.flags}
+        learned = tuple(sorted({each for split in made for each in (*split.train, *split.test)} - spared))
         rows = _labelled(samples, samples.rows(learned), samples.head(how.score))
         everyone = replace(how, validation=0.0, patience=0)
         network, _ = learn.fit(samples, rows, rows[:0], everyone, out / "final", team, epochs, say=lambda line: None)

@@ -1,30 +1,33 @@
-"""A source-filter voice whose truth is known: vowels, speech-like syllables, moans, groans, screams, sighs, coughs.
+"""A voice whose truth is known: vowels, speech-like syllables, moans, groans, screams, sighs, coughs.
 
-Glottal pulses are placed cycle by cycle (so jitter, shimmer and subharmonics are exact), shaped by moving formant
-resonators, mixed with breath and friction noise, and put in a room. Everything follows from a NumPy ``Generator``.
+Each is a course of pitch, strength, breath and formants that :mod:`training.simulate.larynx` makes a sound of; sounds
+are put into a scene, a room and a microphone. Everything follows from a NumPy ``Generator``.
 
-Sources: glottal pulse and parallel noise sources after Klatt & Klatt 1990 (doi 10.1121/1.398894); vowel formants of men
-from Hillenbrand et al. 1995 (doi 10.1121/1.411872), scaled by vocal tract length; jitter and shimmer as Praat defines
-them (local jitter, local shimmer in dB).
+Source of the vowels: formants of men from Hillenbrand et al. 1995 (doi 10.1121/1.411872), scaled by vocal tract length.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 from scipy import signal
 
-Array = npt.NDArray[np.float64]
-
-SAMPLE_RATE_HZ = 16_000
-FRAME_S = 0.010  # truth is given at the centres of consecutive 10 ms frames: 5 ms, 15 ms, ...
-STEP_S = 0.005  # controls move in 5 ms steps
-OVERSAMPLING = 4  # pulses have edges: they are drawn at 64 kHz and then band-limited
-FRAME = round(FRAME_S * SAMPLE_RATE_HZ)
-STEP = round(STEP_S * SAMPLE_RATE_HZ)
+from training.simulate.larynx import (
+    FRAME,
+    FRAME_S,
+    SAMPLE_RATE_HZ,
+    STEP_S,
+    Array,
+    Controls,
+    Sound,
+    Speaker,
+    active_rms,
+    no_clip,
+    render,
+    speaker,
+)
 
 #: F1, F2, F3 in Hz of an average man
 VOWELS_HZ: dict[str, tuple[float, float, float]] = {
@@ -39,99 +42,9 @@ VOWELS_HZ: dict[str, tuple[float, float, float]] = {
     "schwa": (500, 1500, 2500),
 }
 _UPPER_FORMANTS_HZ = (3500.0, 4500.0)
-_BANDWIDTHS_HZ = np.array([70.0, 90.0, 130.0, 200.0, 280.0])
 _NASAL_HZ = (260.0, 1150.0, 2200.0)
 _LIQUID_HZ = (360.0, 1150.0, 2350.0)
 _CLOSURE_HZ = (200.0, 1500.0, 2500.0)
-
-
-@dataclass(frozen=True)
-class Speaker:
-    """One vocal tract and larynx.
-
-    ``f0_hz`` habitual pitch; ``tract_scale`` multiplies a man's formants (short tracts: above 1); ``open_quotient``
-    share of the cycle with the glottis open; ``tilt_hz`` corner above which the source falls by a further 6 dB/octave;
-    ``jitter`` relative, ``shimmer_db``, ``hnr_db`` of a comfortable vowel.
-    """
-
-    kind: str
-    f0_hz: float
-    tract_scale: float
-    open_quotient: float
-    tilt_hz: float
-    jitter: float
-    shimmer_db: float
-    hnr_db: float
-
-
-@dataclass(frozen=True)
-class Sound:
-    """A generated sound and its truth at the centres of 10 ms frames.
-
-    Attributes
-    ----------
-    y : ndarray [shape=(k,), float32, 16 kHz]
-    f0_hz : ndarray [shape=(n,), Hz] mean rate of the glottal cycles within 20 ms of the centre, NaN where unvoiced
-        (subharmonics do not halve it)
-    voiced : ndarray [shape=(n,), bool]
-    mouth_open : ndarray [shape=(n,), 0-1] how far the mouth is open, to move a jaw with
-    formants_hz : ndarray [shape=(n, 5), Hz]
-    cycle_s : ndarray [shape=(c,), s] when the glottis closes and excites the tract, once in each cycle
-    jitter_local, shimmer_db : realised in the cycles, of the pairs that Praat counts (NaN without at least two)
-    hnr_db : power of pulses against breath noise over the voiced frames (NaN when unvoiced), before room and noise
-    """
-
-    y: npt.NDArray[np.float32]
-    f0_hz: Array
-    voiced: npt.NDArray[np.bool_]
-    mouth_open: Array
-    formants_hz: Array
-    cycle_s: Array
-    jitter_local: float
-    shimmer_db: float
-    hnr_db: float
-
-    @property
-    def time_s(self) -> Array:
-        """Frame centres in seconds from the first sample, ndarray [shape=(n,)]."""
-        return np.asarray((np.arange(len(self.f0_hz)) + 0.5) * FRAME_S, np.float64)
-
-    @property
-    def duration_s(self) -> float:
-        return len(self.y) / SAMPLE_RATE_HZ
-
-
-@dataclass(frozen=True)
-class _Controls:
-    """What the larynx and tract do, every 5 ms: arrays [shape=(m,)], formants [shape=(m, 5)]."""
-
-    f0_hz: Array
-    voice: Array  # amplitude of the glottal pulses, 0: none
-    breath: Array  # noise at the glottis, relative to voice
-    hiss: Array  # noise at a narrow place in the mouth
-    hiss_hz: Array  # centre of that noise
-    formants_hz: Array
-    mouth_open: Array
-
-
-def speaker(rng: np.random.Generator, kind: str | None = None) -> Speaker:
-    """A random speaker: ``kind`` "man", "woman" or "old" (either sex, rougher and breathier); None picks one."""
-    kind = kind or str(rng.choice(["man", "woman", "old"]))
-    if kind not in ("man", "woman", "old"):
-        raise ValueError(f"speaker kind is 'man', 'woman' or 'old', got {kind!r}")
-    male = kind == "man" or (kind == "old" and rng.random() < 0.5)
-    old = kind == "old"
-    f0 = rng.uniform(90, 150) if male else rng.uniform(165, 250)
-    return Speaker(
-        kind=kind,
-        f0_hz=float(f0 * ((1.12 if male else 0.88) if old else 1.0)),  # with age men's voices rise, women's fall
-        tract_scale=float(rng.normal(1.0, 0.03) if male else rng.normal(1.16, 0.035)),
-        open_quotient=float(rng.uniform(0.45, 0.65)),
-        tilt_hz=float(rng.uniform(900, 2500)),
-        jitter=float(rng.uniform(0.010, 0.020) if old else rng.uniform(0.003, 0.010)),
-        shimmer_db=float(rng.uniform(0.45, 0.90) if old else rng.uniform(0.15, 0.45)),
-        hnr_db=float(rng.uniform(9, 16) if old else rng.uniform(15, 25)),
-    )
 
 
 def vowel(
@@ -156,7 +69,7 @@ def vowel(
     f0 = np.full(m, who.f0_hz) if f0_hz is None else np.array(np.broadcast_to(f0_hz, m), float)
     drift = _smooth(rng.normal(size=m), 0.3)
     f0 = f0 * (1 + 0.004 * drift / (np.std(drift) + 1e-9)) if f0_hz is None else f0
-    controls = _Controls(
+    controls = Controls(
         f0_hz=f0,
         voice=_fade(m, 0.03, 0.06),
         breath=np.zeros(m),
@@ -171,7 +84,7 @@ def vowel(
         shimmer_db=who.shimmer_db if shimmer_db is None else shimmer_db,
         hnr_db=who.hnr_db if hnr_db is None else hnr_db,
     )
-    return _render(controls, who, rng, duration_s, level_dbfs, subharmonic)
+    return render(controls, who, rng, duration_s, level_dbfs, subharmonic)
 
 
 def speech(
@@ -237,7 +150,7 @@ def speech(
             at = put(at, rng.uniform(0.2, 0.5), breath=0.02, mouth=0.15)
     for track in (voice, breath, hiss, mouth):
         track[-round(0.04 / STEP_S) :] = 0.0
-    smooth = _Controls(
+    smooth = Controls(
         f0_hz=_smooth(f0, 0.06),
         voice=_smooth(voice, 0.03),
         breath=_smooth(breath, 0.015),
@@ -246,7 +159,7 @@ def speech(
         formants_hz=_smooth(formants, 0.05),
         mouth_open=_smooth(mouth, 0.06),
     )
-    return _render(smooth, who, rng, duration_s, level_dbfs)
+    return render(smooth, who, rng, duration_s, level_dbfs)
 
 
 def moan(
@@ -265,7 +178,7 @@ def moan(
     waver = waver / (np.std(waver) + 1e-9)
     opening = (0.25 + 0.6 * intensity) * arch
     closed, opened = _tract(_NASAL_HZ, who), _formants(str(rng.choice(["uh", "o", "a"])), who)
-    controls = _Controls(
+    controls = Controls(
         f0_hz=who.f0_hz * (1.0 + 0.55 * intensity + 0.25 * arch - 0.12) * (1 + 0.012 * waver),
         voice=_fade(m, 0.15, 0.25) * (0.55 + 0.45 * arch) * (1 + 0.06 * waver),
         breath=np.zeros(m),
@@ -282,7 +195,7 @@ def moan(
         tilt_hz=who.tilt_hz * (0.7 + 1.0 * intensity),
     )
     level = -34 + 16 * intensity if level_dbfs is None else level_dbfs
-    return _render(controls, who, rng, duration_s, level, subharmonic=float(0.15 * intensity * rng.random()))
+    return render(controls, who, rng, duration_s, level, subharmonic=float(0.15 * intensity * rng.random()))
 
 
 def groan(
@@ -299,7 +212,7 @@ def groan(
     fall = np.linspace(1.0, 0.72, m)
     waver = _smooth(rng.normal(size=m), 0.1)
     waver = waver / (np.std(waver) + 1e-9)
-    controls = _Controls(
+    controls = Controls(
         f0_hz=np.maximum(who.f0_hz * (0.85 + 0.25 * intensity) * fall * (1 + 0.02 * waver), 62.0),
         voice=_fade(m, 0.08, 0.3) * (1 + 0.1 * waver),
         breath=np.zeros(m),
@@ -316,7 +229,7 @@ def groan(
         hnr_db=max(who.hnr_db - 3 - 3 * intensity, 6.0),
     )
     level = -34 + 14 * intensity if level_dbfs is None else level_dbfs
-    return _render(controls, who, rng, duration_s, level, subharmonic=0.05 + 0.15 * intensity)
+    return render(controls, who, rng, duration_s, level, subharmonic=0.05 + 0.15 * intensity)
 
 
 def scream(
@@ -333,7 +246,7 @@ def scream(
     top = float(rng.uniform(400, 950)) if f0_hz is None else f0_hz
     arch = np.sin(np.pi * np.linspace(0.2, 0.92, m))
     waver = _smooth(rng.normal(size=m), 0.12)
-    controls = _Controls(
+    controls = Controls(
         f0_hz=top * (0.7 + 0.3 * arch) * (1 + 0.012 * waver / (np.std(waver) + 1e-9)),
         voice=_fade(m, 0.04, 0.12) * (0.7 + 0.3 * arch),
         breath=np.zeros(m),
@@ -343,7 +256,7 @@ def scream(
         mouth_open=_fade(m, 0.08, 0.1),
     )
     who = replace(who, tilt_hz=6000.0, jitter=0.012, shimmer_db=0.8, hnr_db=12.0)
-    return _render(controls, who, rng, duration_s, level_dbfs)
+    return render(controls, who, rng, duration_s, level_dbfs)
 
 
 def sigh(
@@ -353,7 +266,7 @@ def sigh(
     who = _who(speaker, rng)
     m = _steps(duration_s)
     flow = np.linspace(0, 1, m)
-    controls = _Controls(
+    controls = Controls(
         f0_hz=np.full(m, who.f0_hz),
         voice=np.zeros(m),
         breath=_fade(m, 0.12, 0.2) * np.exp(-2.0 * flow),
@@ -362,7 +275,7 @@ def sigh(
         formants_hz=_formants("schwa", who) * np.linspace(1.08, 0.95, m)[:, None],
         mouth_open=_fade(m, 0.1, 0.2) * 0.35,
     )
-    return _render(controls, who, rng, duration_s, level_dbfs)
+    return render(controls, who, rng, duration_s, level_dbfs)
 
 
 def cough(
@@ -379,7 +292,7 @@ def cough(
         strength = rng.uniform(0.6, 1.0)
         breath[start:] += strength * np.exp(-t / rng.uniform(0.05, 0.09))
         hiss[start:] += strength * np.exp(-t / 0.012)
-    controls = _Controls(
+    controls = Controls(
         f0_hz=np.full(m, who.f0_hz),
         voice=np.zeros(m),
         breath=breath,
@@ -388,7 +301,7 @@ def cough(
         formants_hz=np.tile(_formants("schwa", who), (m, 1)),
         mouth_open=np.clip(breath, 0, 1) * 0.5,
     )
-    return _render(controls, who, rng, duration_s, level_dbfs)
+    return render(controls, who, rng, duration_s, level_dbfs)
 
 
 def scene(duration_s: float, parts: Sequence[tuple[float, Sound]]) -> Sound:
@@ -438,7 +351,7 @@ def room(sound: Sound, rng: np.random.Generator, *, rt60_s: float = 0.4, direct_
     tail = signal.lfilter([0.6], [1, -0.4], tail)  # walls swallow high notes
     tail *= 10 ** (-direct_db / 20) / np.sqrt(np.sum(tail**2))
     wet = signal.fftconvolve(sound.y.astype(np.float64), tail)[: len(sound.y)]
-    return replace(sound, y=_no_clip(sound.y + wet))
+    return replace(sound, y=no_clip(sound.y + wet))
 
 
 def microphone(
@@ -470,10 +383,10 @@ def microphone(
         t = np.arange(n) / SAMPLE_RATE_HZ
         hum = sum(np.sin(2 * np.pi * 50 * k * t + rng.uniform(0, 6)) / k for k in (1, 2, 3, 4, 6))
         grain = grain * 0.4 + hum / np.std(hum) * 0.92
-    y = sound.y + grain * _active_rms(sound.y) * 10 ** (-snr_db / 20)
+    y = sound.y + grain * active_rms(sound.y) * 10 ** (-snr_db / 20)
     bands = signal.butter(2, [low_hz, high_hz], "bandpass", fs=SAMPLE_RATE_HZ, output="sos")
     y = signal.sosfilt(bands, y) * 10 ** (gain_db / 20)
-    return replace(sound, y=np.clip(y, -1, 1).astype(np.float32) if clip else _no_clip(y))
+    return replace(sound, y=np.clip(y, -1, 1).astype(np.float32) if clip else no_clip(y))
 
 
 def _who(given: Speaker | None, rng: np.random.Generator) -> Speaker:
@@ -510,163 +423,3 @@ def _smooth(x: Array, seconds: float) -> Array:
     padded = np.pad(x, [(half, half)] + [(0, 0)] * (x.ndim - 1), mode="edge")
     kernel = (window / window.sum()).reshape(-1, *[1] * (x.ndim - 1))
     return np.asarray(signal.fftconvolve(padded, kernel, mode="valid", axes=0))
-
-
-def _active_rms(y: npt.NDArray[np.floating]) -> float:
-    """RMS of the 10 ms frames within 25 dB of the loudest tenth; 0 for silence."""
-    power = np.mean(np.square(y[: len(y) // FRAME * FRAME], dtype=np.float64).reshape(-1, FRAME), axis=1)
-    loud = np.percentile(power, 90) * 10**-2.5
-    return float(np.sqrt(np.mean(power[power >= loud])))
-
-
-def _mean(values: Array) -> float:
-    """The mean; NaN of fewer than two."""
-    return float(np.mean(values)) if len(values) >= 2 else np.nan
-
-
-def _no_clip(y: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
-    peak = float(np.max(np.abs(y), initial=0.0))
-    return np.asarray(y * min(1.0, 0.97 / max(peak, 1e-9)), np.float32)
-
-
-def _cycles(
-    controls: _Controls, who: Speaker, rng: np.random.Generator, subharmonic: float
-) -> tuple[Array, Array, Array, Array]:
-    """Glottal cycles: start [s], period [s], amplitude, and the run of voicing each belongs to; all [shape=(c,)]."""
-    starts, periods, amplitudes, runs = [np.empty(0)], [np.empty(0)], [np.empty(0)], [np.empty(0)]
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], controls.voice > 1e-3, [False]]).astype(int)))
-    step_s = np.arange(len(controls.voice)) * STEP_S
-    for run, (first, last) in enumerate(zip(edges[::2], edges[1::2], strict=True)):
-        fine = np.arange(first, last, 0.125)
-        f0 = np.interp(fine, np.arange(len(step_s)), controls.f0_hz)
-        phase = np.concatenate([[0.0], np.cumsum(f0[:-1] * STEP_S * 0.125)])
-        count = int(phase[-1])
-        if count < 2:
-            continue
-        nominal = np.interp(np.arange(count + 1), phase, fine * STEP_S)
-        # neighbours differ by N(0, 2 s^2), so the mean of |difference| is 2 s / sqrt(pi)
-        scale = np.sqrt(np.pi) / 2
-        every_second = np.where(np.arange(count) % 2, 1.0, -1.0) * subharmonic
-        period = np.diff(nominal) * np.maximum(
-            0.5, 1 + rng.normal(size=count) * who.jitter * scale + 0.06 * every_second
-        )
-        start = nominal[0] + np.concatenate([[0.0], np.cumsum(period[:-1])])
-        amplitude = np.interp(start, step_s, controls.voice)
-        amplitude *= 10 ** (rng.normal(size=count) * who.shimmer_db * scale / 20) * (1 - 0.5 * every_second)
-        for store, value in zip(
-            (starts, periods, amplitudes, runs), (start, period, amplitude, np.full(count, float(run))), strict=True
-        ):
-            store.append(value)
-    return np.concatenate(starts), np.concatenate(periods), np.concatenate(amplitudes), np.concatenate(runs)
-
-
-def _pulses(start: Array, period: Array, amplitude: Array, samples: int, open_quotient: float) -> Array:
-    """Derivative of glottal flow at 16 kHz, ndarray [shape=(samples,)]: 2x - 3x^2 while the glottis is open.
-
-    It is open in the last part of each cycle and closes at its end, so that the periods lie between the closures.
-    """
-    out = np.zeros(samples * OVERSAMPLING)
-    if len(start):
-        t = np.arange(len(out)) / (SAMPLE_RATE_HZ * OVERSAMPLING)
-        index = np.searchsorted(start, t, side="right") - 1
-        inside = index >= 0
-        k = index[inside]
-        x = 1 - (1 - (t[inside] - start[k]) / period[k]) / open_quotient
-        out[inside] = np.where((x > 0) & (x < 1), (2 * x - 3 * x * x) * amplitude[k], 0.0)
-    return np.asarray(signal.resample_poly(out, 1, OVERSAMPLING))
-
-
-def _through_tract(source: Array, formants_hz: Array) -> Array:
-    """Cascade of five resonators that move every 5 ms, after Klatt 1980; [shape=(c, samples)] in and out."""
-    out = np.empty_like(source)
-    decay = np.exp(-np.pi * _BANDWIDTHS_HZ / SAMPLE_RATE_HZ)
-    state = np.zeros((5, source.shape[0], 2))
-    for k, start in enumerate(range(0, source.shape[1], STEP)):
-        hz = np.minimum(formants_hz[min(k, len(formants_hz) - 1)], 7200.0)
-        a1, a2 = -2 * decay * np.cos(2 * np.pi * hz / SAMPLE_RATE_HZ), decay**2
-        sos = np.zeros((5, 6))
-        sos[:, 0], sos[:, 3], sos[:, 4], sos[:, 5] = 1 + a1 + a2, 1.0, a1, a2
-        out[:, start : start + STEP], state = signal.sosfilt(sos, source[:, start : start + STEP], zi=state)
-    return out
-
-
-def _hiss(controls: _Controls, samples: int, rng: np.random.Generator) -> Array:
-    """Friction noise around ``hiss_hz``, which is constant within a consonant."""
-    out = np.zeros(samples)
-    if not np.any(controls.hiss > 1e-4):
-        return out
-    step = np.minimum(np.arange(samples) // STEP, len(controls.hiss) - 1)
-    grain = rng.normal(size=samples)
-    gain = np.interp(np.arange(samples) / STEP, np.arange(len(controls.hiss)), controls.hiss)
-    for centre in np.unique(controls.hiss_hz[controls.hiss > 1e-4]):
-        band = np.clip([0.7 * centre, 1.3 * centre], 300, 7800)
-        sos = signal.butter(2, band, "bandpass", fs=SAMPLE_RATE_HZ, output="sos")
-        here = controls.hiss_hz[step] == centre
-        out[here] = signal.sosfilt(sos, grain)[here]
-    return out * gain
-
-
-def _render(
-    controls: _Controls,
-    who: Speaker,
-    rng: np.random.Generator,
-    duration_s: float,
-    level_dbfs: float,
-    subharmonic: float = 0.0,
-) -> Sound:
-    n = round(duration_s / FRAME_S)
-    samples = n * FRAME
-    step_of_sample = np.arange(samples) / STEP
-    steps = np.arange(len(controls.voice))
-    voice = np.interp(step_of_sample, steps, controls.voice)
-
-    start, period, amplitude, run = _cycles(controls, who, rng, subharmonic)
-    pulses = _pulses(start, period, amplitude, samples, who.open_quotient)
-    keep = np.exp(-2 * np.pi * who.tilt_hz / SAMPLE_RATE_HZ)
-    pulses = signal.lfilter([1 - keep], [1, -keep], pulses)
-    grain = rng.normal(size=(2, samples))
-    breathiness = signal.lfilter([1 - keep], [1, -keep], grain[0] * voice)
-    breath = grain[1] * np.interp(step_of_sample, steps, controls.breath)
-    formed, airy, blown = _through_tract(np.stack([pulses, breathiness, breath]), controls.formants_hz)
-
-    centre_step = (np.arange(n) + 0.5) * FRAME_S / STEP_S
-    level = np.interp(centre_step, steps, controls.voice)
-    voiced, f0 = np.zeros(n, bool), np.full(n, np.nan)
-    centre_s = (np.arange(n) + 0.5) * FRAME_S
-    for number in np.unique(run):
-        mine = run == number
-        edges_s = np.append(start[mine], start[mine][-1] + period[mine][-1])
-        inside = (centre_s >= edges_s[0]) & (centre_s <= edges_s[-1])
-        voiced |= inside
-        cycle = np.arange(len(edges_s))
-        left = np.clip(centre_s[inside] - 0.02, edges_s[0], edges_s[-1])
-        right = np.clip(centre_s[inside] + 0.02, edges_s[0], edges_s[-1])
-        f0[inside] = (np.interp(right, edges_s, cycle) - np.interp(left, edges_s, cycle)) / (right - left)
-    voiced &= level > 0.03 * max(level.max(initial=0.0), 1e-9)
-    spoken = np.repeat(voiced, FRAME)
-    hnr_db = np.nan
-    if voiced.any():
-        airy *= np.sqrt(np.mean(formed[spoken] ** 2) / np.mean(airy[spoken] ** 2)) * 10 ** (-who.hnr_db / 20)
-        hnr_db = who.hnr_db
-        blown *= np.sqrt(np.mean(formed[spoken] ** 2)) / 2
-        scale = float(np.sqrt(np.mean(formed[spoken] ** 2)))
-    else:
-        airy[:] = 0
-        scale = float(np.sqrt(np.mean(blown**2)))
-    y = formed + airy + blown + _hiss(controls, samples, rng) * scale
-    y *= 10 ** (level_dbfs / 20) / (float(np.sqrt(np.mean(y[spoken] ** 2))) if voiced.any() else _active_rms(y))
-
-    # neighbours that count, as in Praat: periods of a ratio up to 1.3, amplitudes up to 1.6
-    counts = (np.diff(run) == 0) & (np.abs(np.diff(np.log(period))) <= np.log(1.3))
-    alike = counts & (np.abs(np.diff(np.log(amplitude))) <= np.log(1.6))
-    return Sound(
-        y=_no_clip(y),
-        f0_hz=np.where(voiced, f0, np.nan),
-        voiced=voiced,
-        mouth_open=np.clip(np.interp(centre_step, steps, controls.mouth_open), 0, 1),
-        formants_hz=np.stack([np.interp(centre_step, steps, f) for f in controls.formants_hz.T], axis=1),
-        cycle_s=start + period,
-        jitter_local=_mean(np.abs(np.diff(period))[counts]) / float(np.mean(period)) if len(period) else np.nan,
-        shimmer_db=_mean(np.abs(20 * np.diff(np.log10(amplitude)))[alike]),
-        hnr_db=hnr_db,
-    )

@@ -68,7 +68,7 @@
     if (me !== run) return;
     const worklet = new AudioWorkletNode(context, "painsense-sound", { numberOfOutputs: 0 });
     worklet.port.onmessage = ({ data }) => {
-      if (me !== run || me.socket.readyState !== WebSocket.OPEN || !me.ready) return;
+      if (!me.ready || !sends(me)) return;
       const length_s = data.samples.length / data.rate;
       // the sound's own clock, set once by ours: it has no gaps
       me.soundFrom ??= Math.max(0, clock(me) - length_s) - data.start / data.rate;
@@ -80,6 +80,8 @@
 
   const clock = (me, now = performance.now()) => (now - me.began) / 1000;
 
+  // After stop nothing more is sent, though a picture may be half made, and sound wait in the queue.
+  const sends = (me) => me === run && !me.stopping && me.socket.readyState === WebSocket.OPEN;
   const send = (me, kind, number, time_s, body) => {
     const header = new DataView(new ArrayBuffer(16));
     header.setUint8(0, kind);
@@ -110,7 +112,7 @@
       me.canvas.toBlob(async (blob) => {
         const body = blob && await blob.arrayBuffer();
         me.encoding = false;
-        if (!body || me !== run || me.socket.readyState !== WebSocket.OPEN) return;
+        if (!body || !sends(me)) return;
         me.waiting.set(me.pictures, taken);
         send(me, PICTURE, me.pictures++, time_s, body);
       }, "image/jpeg", QUALITY);
