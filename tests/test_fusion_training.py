@@ -17,7 +17,9 @@ from make_fusion import face_track, voice_track
 torch = pytest.importorskip("torch", reason="training needs torch: pip install -e '.[train]'")
 
 from painsense import fusion, windows  # noqa: E402
+from painsense.follow import Frames  # noqa: E402
 from painsense.fusion import FACE, STEPS, VOICE, Fusion  # noqa: E402
+from painsense.landmarks import BLENDSHAPES  # noqa: E402
 from painsense.voice_segments import Segment  # noqa: E402
 from training.errors import TrainingError  # noqa: E402
 from training.fusion import augment, calibrate, learn, samples, settings, train  # noqa: E402
@@ -376,6 +378,16 @@ def test_another_camera_moves_landmarks_and_leaves_missing_ones() -> None:
     assert np.abs(moved[0] - points[0]).max() > 2
     np.testing.assert_array_equal(moved, augment.landmarks(points, (640, 480), swap, 1))  # the seed decides
     assert np.abs(moved[0] - augment.landmarks(points, (640, 480), swap, 2)[0]).max() > 1
+    frames = Frames(
+        *(np.zeros(5), np.full((5, 2), (640, 480), np.float32), points, rng.random((5, 52)).astype(np.float32)),
+        *(np.zeros(5, np.float32) for _ in range(5)),
+    )
+    left, right = BLENDSHAPES.index("mouthSmileLeft"), BLENDSHAPES.index("mouthSmileRight")
+    mirrored = augment.faces(frames, swap, 1, replace(still, mirror=1.0))
+    np.testing.assert_array_equal(mirrored.blendshapes[:, left], frames.blendshapes[:, right])
+    np.testing.assert_array_equal(mirrored.points_px, flipped)
+    unmirrored = augment.faces(frames, swap, 1, replace(still, mirror=0.0))
+    np.testing.assert_array_equal(unmirrored.blendshapes, frames.blendshapes)
     twice = augment.landmarks(points, (640, 480), swap, 3, replace(still, scale=(2.0, 2.0)))
     np.testing.assert_allclose(np.ptp(twice[0], axis=0), 2 * np.ptp(points[0], axis=0), rtol=0.01)
 

@@ -24,7 +24,7 @@ from painsense import media
 from painsense.assemble import Observed
 from training import datasets
 from training.errors import TrainingError
-from training.fusion import cache, prepare, record, samples
+from training.fusion import cache, prepare, record, samples, splits
 from training.fusion.measure import measure
 from training.fusion.record import Clip, Label
 
@@ -242,6 +242,45 @@ def test_a_rest_recording_reaches_the_windows(recording: Path, rest: Path, tmp_p
     assert not np.array_equal(seen.voice, unseen.voice, equal_nan=True)
 
 
+def test_copies_are_the_same_recording_from_another_camera_and_microphone(recording: Path, rest: Path) -> None:
+    clip = Clip("c", "manifest", "s", video=recording)
+    own, copy, other = measure(clip), measure(replace(clip, copy=1)), measure(replace(clip, copy=2))
+    assert own.face is not None and copy.face is not None and other.face is not None
+    np.testing.assert_array_equal(copy.face.time_s, own.face.time_s)
+    for one in (copy, other):
+        assert one.face is not None and one.voice is not None and own.voice is not None
+        for name, least in (("roll_deg", 0.5), ("AU4", 0.01)):
+            assert np.nanmax(np.abs(one.face.column(name) - own.face.column(name))) > least, name
+        assert np.corrcoef(one.face.column("AU4"), own.face.column("AU4"))[0, 1] > 0.9, "what is shown stays"
+        assert not np.allclose(one.voice.column("level_dbfs"), own.voice.column("level_dbfs"), atol=1, equal_nan=True)
+        both = (one.voice.column("voiced") == 1) & (own.voice.column("voiced") == 1)
+        change = one.voice.column("f0_semitone")[both] - own.voice.column("f0_semitone")[both]
+        assert both.sum() > 20 and abs(np.median(change)) < 0.2, "pitch stays"
+    np.testing.assert_array_equal(measure(replace(clip, copy=1)).face.values, copy.face.values)  # type: ignore[union-attr]
+    beside = measure(replace(clip, copy=1, rest=rest))
+    assert beside.neutral_known and beside.voice_at_rest is not None
+    plain = measure(replace(clip, rest=rest)).voice_at_rest
+    assert plain is not None and beside.voice_at_rest.values["level_dbfs"] != plain.values["level_dbfs"]
+
+
+def test_copies_are_learned_from_and_never_judged(archive: Path, tmp_path: Path) -> None:
+    done = run(archive, tmp_path / "cache", copies=2)
+    plain = {clip.id for clip in datasets.read("unbc", archive, salt=SALT, partial=True).clips}
+    kept = [one.clip for one in samples.recordings(tmp_path / "cache")]
+    assert done.clips == 3 * len(plain) == len(kept)
+    assert {clip.id for clip in kept if not clip.copy} == plain
+    assert {clip.id for clip in kept if clip.copy} == {f"{each}-copy{k}" for each in plain for k in (1, 2)}
+    for split in splits.loso(kept):
+        assert set(split.test) <= plain and len(split.train) == 3 * len([e for e in split.train if e in plain]) > 0
+        judged = {clip.subject for clip in kept if clip.id in split.test}
+        assert not judged & {clip.subject for clip in kept if clip.id in split.train}
+        wrong = replace(split, test=(*split.test, *(clip.id for clip in kept if clip.copy and clip.subject in judged)))
+        with pytest.raises(TrainingError, match="changed copy of a recording, stands in test"):
+            splits.check(wrong, kept)
+    with pytest.raises(TrainingError, match="number of copies"):
+        run(archive, tmp_path / "cache")
+
+
 def test_tracks_come_back_as_they_were(recording: Path, tmp_path: Path) -> None:
     measured = measure(Clip("c", "manifest", "s", video=recording))
     cache.write(tmp_path / "one.npz", measured)
@@ -401,9 +440,9 @@ def test_clips_do_not_vanish_from_a_cache(unbc_cache: Path, archive: Path, tmp_p
     before = content(unbc_cache)
     folder = copied(archive, tmp_path / "archive")
     shutil.rmtree(folder / "Images" / OTHER)
-    with pytest.raises(TrainingError, match="1 of them are not in the data set any more"):
+    with pytest.raises(TrainingError, match="1 of them are not among them any more"):
         run(folder, unbc_cache)
-    with pytest.raises(TrainingError, match="2 of them are not in the data set any more, or have another"):
+    with pytest.raises(TrainingError, match="2 of them are not among them any more, or have another salt"):
         run(archive, unbc_cache, salt="1" * 64)
     assert content(unbc_cache) == before
 

@@ -1,19 +1,21 @@
 """augment: recordings as they might also have been: windows in training; landmarks and sound before they are measured.
 
 Windows are cheap to change and are changed anew each time they are shown (:func:`windows`). Landmarks and sound are
-changed before painsense measures them (:func:`landmarks`, :func:`sound`), so that what a turned head or a noisy room
-does to the measures is real; such copies go into the training side only.
+changed before painsense measures them (:func:`faces`, :func:`sound`), so that what a turned head or a noisy room does
+to the measures is real: copies that :mod:`training.fusion.prepare` makes for the training side (``--copies``).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from painsense.follow import Frames
+from painsense.landmarks import BLENDSHAPES
 from painsense.tracks import FloatArray
 from training.fusion.settings import Settings
 
@@ -61,6 +63,29 @@ class View:
     mirror: float = 0.5
 
 
+def faces(frames: Frames, mirrored: npt.NDArray[np.int64], seed: int, how: View | None = None) -> Frames:
+    """Frames of one recording as another camera would have taken them, landmarks and blendshapes; light stays."""
+    how = how or View()
+    size_px = int(frames.size_px[0, 0]), int(frames.size_px[0, 1])
+    points = landmarks(frames.points_px, size_px, mirrored, seed, how)
+    blendshapes = frames.blendshapes[:, _OTHER_SIDE] if _reflects(seed, how) else frames.blendshapes
+    return replace(frames, points_px=points, blendshapes=blendshapes)
+
+
+def _other_side(name: str) -> str:
+    for side, other in (("Left", "Right"), ("Right", "Left")):
+        if name.endswith(side):
+            return name.removesuffix(side) + other
+    return name
+
+
+_OTHER_SIDE = [BLENDSHAPES.index(_other_side(name)) for name in BLENDSHAPES]
+
+
+def _reflects(seed: int, how: View) -> bool:
+    return bool(np.random.default_rng([seed, 1]).random() < how.mirror)
+
+
 def landmarks(
     points_px: FloatArray, size_px: tuple[int, int], mirrored: npt.NDArray[np.int64], seed: int, how: View | None = None
 ) -> FloatArray:
@@ -82,9 +107,9 @@ def landmarks(
     how = how or View()
     width, height = size_px
     flip = v2.RandomHorizontalFlip(p=1.0)
+    reflected = _reflects(seed, how)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        reflected = bool(torch.rand(()) < how.mirror)
         camera = v2.Compose(
             [
                 *([flip] if reflected else []),

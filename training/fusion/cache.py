@@ -71,7 +71,7 @@ def key(clip: Clip, made_by: Mapping[str, Any]) -> str:
                 with file.open("rb") as content:
                     digests[role].append(hashlib.file_digest(content, "sha256").hexdigest())
     numbers = [None if math.isnan(value) else value for value in (clip.fps, clip.start_s, clip.end_s, *clip.crop)]
-    said = json.dumps([digests, numbers, dict(made_by)], sort_keys=True, allow_nan=False)
+    said = json.dumps([digests, numbers, clip.seed, dict(made_by)], sort_keys=True, allow_nan=False)
     return hashlib.sha256(said.encode()).hexdigest()[:40]
 
 

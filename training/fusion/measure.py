@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
+from types import ModuleType
 
 import cv2
 import numpy as np
@@ -25,9 +26,10 @@ from painsense.landmarks import Image, thread_networks
 from painsense.media import Media
 from painsense.pipeline import MAX_SIDE_PX, MODALITIES
 from painsense.segments import RUN_IN_S
-from painsense.tracks import Track
+from painsense.tracks import FloatArray, Track
 from painsense.voice import VoiceStream
 from painsense.voice_rest import Rest
+from training import face_shape
 from training.errors import TrainingError
 from training.fusion.record import Clip
 
@@ -51,24 +53,33 @@ def measure(clip: Clip, baseline: str = "auto") -> Observed:
     whole = math.isnan(clip.start_s) and math.isnan(clip.end_s) and clip.crop == ALL
     picture = bool(clip.video or clip.frames)
     rest = clip.rest if baseline == "auto" else None
-    if whole and not clip.frames and (clip.video is None or clip.audio is None):
+    if whole and not clip.copy and not clip.frames and (clip.video is None or clip.audio is None):
         file = clip.video or clip.audio
         if file is None:
             raise TrainingError(f"{clip.id}: a video, pictures or sound were expected, the clip has none")
         return _analyzer(baseline if rest is None else str(rest), picture).observe(file)
-    neutral, at_rest = (None, None) if rest is None else _at_rest(rest, picture)
-    return _in_steps(clip, baseline, neutral, at_rest)
+    raw, voice = _tracks(clip, clip.seed)
+    if not any(track is not None and len(track) for track in (raw, voice)):
+        raise TrainingError(
+            f"{clip.id}: picture or sound between {_start(clip):g} and {_end(clip):g} s was expected, there is none; "
+            "correct start_s and end_s"
+        )
+    raw = raw if raw is not None and len(raw) else None
+    voice = voice if voice is not None and len(voice) else None
+    neutral, at_rest = (None, None) if rest is None else _at_rest(rest, picture, clip.seed)
+    if rest is None and raw is not None and len(raw) > 1 and baseline == "auto":
+        neutral = neutrals.from_clip(raw, clip.id)
+    return observe(raw, voice, neutral, "cpu", at_rest if voice is not None else None)
 
 
 @lru_cache(4)  # clips of one person come one after the other, and so do those with one rest recording
-def _at_rest(rest: Path, picture: bool) -> tuple[Baseline | None, Rest]:
+def _at_rest(rest: Path, picture: bool, seed: int | None) -> tuple[Baseline | None, Rest]:
     """What a recording at rest says of the face and of the voice."""
-    analyzer = _analyzer("none", picture)
-    if picture:
-        saved = analyzer.make_baseline(rest)
-        return saved, Rest("rest_clip", saved.source, saved.voice)
-    voice = analyzer.observe(rest).voice
-    return None, Rest("rest_clip", rest.name, {} if voice is None else voice_rest.at_rest(voice))
+    clip = Clip("rest", "rest", "rest", video=rest) if picture else Clip("rest", "rest", "rest", audio=rest)
+    raw, voice = _tracks(clip, seed)
+    kept = {} if voice is None else voice_rest.at_rest(voice)
+    neutral = None if raw is None else neutrals.from_rest(raw, rest.name, kept)
+    return neutral, Rest("rest_clip", rest.name, kept)
 
 
 @lru_cache(4)
@@ -78,26 +89,20 @@ def _analyzer(baseline: str, picture: bool) -> Analyzer:
     return Analyzer(Settings(baseline=baseline, modalities=modalities, workers=1))
 
 
-def _in_steps(clip: Clip, baseline: str, neutral: Baseline | None, at_rest: Rest | None) -> Observed:
-    """What :meth:`painsense.Analyzer.observe` does, for a clip that is not just a file."""
+def _tracks(clip: Clip, seed: int | None) -> tuple[Track | None, Track | None]:
+    """Raw face and voice, as :class:`painsense.Analyzer` measures them, of a clip that is not just a file.
+
+    ``seed`` is that of another camera and microphone; None for those of the recording.
+    """
     seen = media.open_media(clip.video) if clip.video else None
     heard = media.open_media(clip.audio) if clip.audio else seen
     if clip.audio and heard is not None and heard.audio is None:
         raise TrainingError(f"{clip.audio.name}: sound was expected, the file has none; look at what the clip names")
     raw = None
     if clip.frames or (seen is not None and seen.video is not None):
-        raw = _face(_pictures(clip) if seen is None else _frames(clip, seen))
-    voice = _voice(clip, heard, seen) if heard is not None and heard.audio is not None else None
-    if not any(track is not None and len(track) for track in (raw, voice)):
-        raise TrainingError(
-            f"{clip.id}: picture or sound between {_start(clip):g} and {_end(clip):g} s was expected, there is none; "
-            "correct start_s and end_s"
-        )
-    raw = raw if raw is not None and len(raw) else None
-    voice = voice if voice is not None and len(voice) else None
-    if neutral is None and raw is not None and len(raw) > 1 and baseline == "auto":
-        neutral = neutrals.from_clip(raw, clip.id)
-    return observe(raw, voice, neutral, "cpu", at_rest)
+        raw = _face(_pictures(clip) if seen is None else _frames(clip, seen), seed)
+    voice = _voice(clip, heard, seen, seed) if heard is not None and heard.audio is not None else None
+    return raw, voice
 
 
 def _start(clip: Clip) -> float:
@@ -108,7 +113,7 @@ def _end(clip: Clip) -> float:
     return math.inf if math.isnan(clip.end_s) else clip.end_s
 
 
-def _face(frames: Iterator[tuple[float, Image]]) -> Track | None:
+def _face(frames: Iterator[tuple[float, Image]], seed: int | None) -> Track | None:
     """The raw face track; None when there is no picture. Frames before 0 s let the follower settle."""
     networks = thread_networks()
     engine = Follower(networks)
@@ -116,7 +121,10 @@ def _face(frames: Iterator[tuple[float, Image]]) -> Track | None:
     meant = (one for one in steps if one.time_s >= 0)
     pieces: list[Track] = []
     while piece := list(islice(meant, _PIECE)):
-        pieces.append(face.measure(collect(piece), networks.canonical))
+        shown = collect(piece)
+        if seed is not None:
+            shown = _augment().faces(shown, face_shape.mirror_landmarks(networks.canonical), seed)
+        pieces.append(face.measure(shown, networks.canonical))
     if not pieces:
         return None
     raw = face.join(pieces)
@@ -162,13 +170,41 @@ def _cropped(image: Image, clip: Clip) -> Image:
     return np.ascontiguousarray(part)
 
 
-def _voice(clip: Clip, heard: Media, seen: Media | None) -> Track:
+def _voice(clip: Clip, heard: Media, seen: Media | None, seed: int | None) -> Track:
     """The voice track of a part, with times from its start. Sound of its own file starts with the picture."""
+    stream = VoiceStream()
+    blocks = _sound(clip, heard, seen)
+    for start_s, samples in blocks if seed is None else _disturbed(blocks, seed):
+        stream.push(start_s, samples)
+    return stream.finish()
+
+
+def _disturbed(blocks: Iterator[tuple[float, FloatArray]], seed: int) -> Iterator[tuple[float, FloatArray]]:
+    """The same sound from another microphone and room, in one block with NaN where nothing was recorded."""
+    whole = list(blocks)
+    if not whole:
+        return
+    first_s = whole[0][0]
+    places = [round((start_s - first_s) * media.SAMPLE_RATE_HZ) for start_s, _ in whole]
+    y = np.full(places[-1] + len(whole[-1][1]), np.nan, np.float32)
+    for place, (_, samples) in zip(places, whole, strict=True):
+        y[place : place + len(samples)] = samples
+    yield first_s, _augment().sound(y, media.SAMPLE_RATE_HZ, np.random.default_rng(seed))
+
+
+def _augment() -> ModuleType:
+    """Loaded for copies only: it brings torch, which measuring does not need."""
+    from training.fusion import augment
+
+    return augment
+
+
+def _sound(clip: Clip, heard: Media, seen: Media | None) -> Iterator[tuple[float, FloatArray]]:
+    """The sound of a part, block by block, with the time of each one's first sample."""
     start, end = _start(clip), _end(clip)
     later_s = 0.0
     if heard is not seen and heard.audio is not None and seen is not None and seen.video is not None:
         later_s = seen.video.start_s - heard.audio.start_s
-    stream = VoiceStream()
     for at_s, samples in media.read_audio(heard):
         begins_s = at_s + later_s
         first = max(0, math.ceil((start - begins_s) * media.SAMPLE_RATE_HZ - 1e-6))
@@ -176,5 +212,4 @@ def _voice(clip: Clip, heard: Media, seen: Media | None) -> Track:
         if end < math.inf:
             last = min(last, math.ceil((end - begins_s) * media.SAMPLE_RATE_HZ - 1e-6))
         if first < last:
-            stream.push(begins_s + first / media.SAMPLE_RATE_HZ - start, samples[first:last])
-    return stream.finish()
+            yield begins_s + first / media.SAMPLE_RATE_HZ - start, samples[first:last]

@@ -7,6 +7,8 @@ What is measured once stays: a run that was stopped goes on with the same comman
 working on; after a change only clips with other files or another part of them are measured. A clip that cannot be
 measured is listed, left out, and tried again by the next run. Nothing in CACHE holds a path or a name.
 
+    --copies 2                   measure every clip twice more, as another camera and another microphone in another room
+                                 would have recorded it; training learns from copies and judges by recordings alone
     --workers 8                  processes on this machine (default: one for each core; 1: in this process)
     --cluster tcp://host:8786    on a Dask cluster whose workers (`dask worker --nthreads 1`) see FOLDER and CACHE
                                  at the same paths (pip install 'painsense[cluster]')
@@ -36,7 +38,7 @@ from training.errors import TrainingError
 from training.fusion import cache
 from training.fusion.cache import Failed
 from training.fusion.cluster import executor
-from training.fusion.record import Clip
+from training.fusion.record import EVALUATION_ONLY, Clip
 
 BASELINES = ("auto", "none")
 _LISTED = 20  # clips that are named one by one in a message
@@ -70,6 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="where it lies; of a manifest the table")
     parser.add_argument("--out", type=Path, required=True, metavar="CACHE", help="a begun one is gone on with")
     parser.add_argument("--partial", action="store_true", help="go on with what is there of the data set")
+    parser.add_argument("--copies", type=int, default=0, help="of every clip, from another camera and microphone")
     parser.add_argument("--workers", type=int, default=0, help="processes; 0 (default) for one for each core")
     parser.add_argument("--cluster", default="", help="address of a Dask scheduler, such as tcp://host:8786")
     parser.add_argument("--salt-file", type=Path, help="salt of the pseudonyms; default: this user's own")
@@ -86,6 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             given.out,
             salt=None if given.salt_file is None else local_salt(given.salt_file),
             partial=given.partial,
+            copies=given.copies,
             workers=given.workers,
             cluster=given.cluster,
             baseline=given.baseline,
@@ -104,6 +108,7 @@ def prepare(
     *,
     salt: str | None = None,
     partial: bool = False,
+    copies: int = 0,
     workers: int = 0,
     cluster: str = "",
     baseline: str = "auto",
@@ -115,6 +120,7 @@ def prepare(
     ----------
     dataset, folder, salt, partial : as in :func:`training.datasets.read`
     out : folder of the cache
+    copies : how often every clip is measured once more, changed by :mod:`training.fusion.augment`
     workers : processes on this machine; 0 for one for each core, 1 for this process
     cluster : address of a Dask scheduler, used instead of this machine
     baseline : "auto" or "none"; see :func:`training.fusion.measure.measure`
@@ -127,6 +133,8 @@ def prepare(
     """
     if baseline not in BASELINES:
         raise TrainingError(f"baseline: one of {', '.join(BASELINES)} was expected, {baseline!r} came; choose one")
+    if copies < 0:
+        raise TrainingError(f"--copies: a number from 0 was expected, {copies} came; 0 measures recordings as they are")
     if workers < 0:
         raise TrainingError(f"--workers: a number from 0 was expected, {workers} came; 0 uses every core")
     made_by = cache.extractor(baseline)
@@ -137,7 +145,9 @@ def prepare(
     if data.skipped:
         say(f"left out by the reader: {len(data.skipped)} files; python -m training.datasets {dataset} FOLDER says why")
     clips = [_absolute(clip) for clip in data.clips]
-    _contains(out, {clip.id for clip in clips}, "are not in the data set any more, or have another pseudonym's salt")
+    learnable = [clip for clip in clips if EVALUATION_ONLY not in clip.flags]
+    clips += [replace(clip, id=f"{clip.id}-copy{k}", copy=k) for k in range(1, copies + 1) for clip in learnable]
+    _contains(out, {clip.id for clip in clips}, "are not among them any more, or have another salt or number of copies")
     if any(clip.video or clip.frames for clip in clips):
         assets.face_model(announce=say)  # found, or fetched, once and not by every worker
     cache.begin(out, dataset, made_by)

@@ -10,6 +10,7 @@ they stay out of ``repr`` and of :func:`to_dict`, and :meth:`Clip.hide` takes th
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -96,6 +97,7 @@ class Clip:
     flags : known faults: black_frames, copied_rating, low_quality, non_reactive, evaluation_only ...
     crop : the part of the picture that is meant: left, top, right, bottom, each 0 to 1
     rest : a recording of the same person at rest, which face and voice are compared with; None: with the clip itself
+    copy : which copy this is, as another camera and microphone would have recorded it: to learn from only; 0: none
     """
 
     id: str
@@ -114,6 +116,7 @@ class Clip:
     flags: tuple[str, ...] = ()
     crop: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
     rest: Path | None = field(default=None, repr=False)
+    copy: int = 0
 
     def __post_init__(self) -> None:
         if not (self.id and self.dataset and self.subject):
@@ -144,6 +147,13 @@ class Clip:
     def files(self) -> tuple[Path, ...]:
         """Everything that must be read."""
         return tuple(path for path in (self.video, self.audio, self.rest) if path is not None) + self.frames
+
+    @property
+    def seed(self) -> int | None:
+        """Of camera, microphone and room of a copy, the same all through a session; None for a recording as it is."""
+        if not self.copy:
+            return None
+        return int(hashlib.sha256(f"{self.subject} {self.session} {self.copy}".encode()).hexdigest()[:8], 16)
 
     def label(self, kind: str) -> Label | None:
         """The label of that kind, None where there is none; an error where two scales of it were given."""
@@ -213,6 +223,7 @@ def to_dict(clip: Clip) -> dict[str, Any]:
         "fold": clip.fold,
         "flags": list(clip.flags),
         "crop": list(clip.crop),
+        "copy": clip.copy,
     }
 
 
@@ -247,6 +258,7 @@ def from_dict(stored: Mapping[str, Any]) -> Clip:
             fold=stored["fold"],
             flags=tuple(stored["flags"]),
             crop=(left, top, right, bottom),
+            copy=int(stored["copy"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise TrainingError(f"a stored clip lacks or garbles {error}; prepare the data set anew") from error

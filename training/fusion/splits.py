@@ -148,6 +148,11 @@ def check(split: Split, clips: Sequence[Clip]) -> None:
                     f"split {split.name}: subject {clip.subject} is in {side[clip.subject]} and in {part}; "
                     "a person stands on one side only: split by subject"
                 )
+            if part != "train" and clip.copy:
+                raise TrainingError(
+                    f"split {split.name}: {each}, a changed copy of a recording, stands in {part}; only recordings as "
+                    "they are can be judged: make the split anew"
+                )
             if part != "test" and EVALUATION_ONLY in clip.flags:
                 raise TrainingError(
                     f"split {split.name}: clip {each} of {clip.dataset} is for evaluation only, and stands in {part}; "
@@ -190,15 +195,19 @@ def _splits(
     clips: Sequence[Clip], groups: Sequence[tuple[str, set[str]]], validation: float, calibration: float, seed: int
 ) -> tuple[Split, ...]:
     """One checked split for each group of people that is judged."""
-    by_subject: defaultdict[str, list[str]] = defaultdict(list)
-    learnable: defaultdict[str, list[str]] = defaultdict(list)  # without those for evaluation only
+    by_subject: defaultdict[str, list[str]] = defaultdict(list)  # recordings as they are
+    learnable: defaultdict[str, list[str]] = defaultdict(list)  # and without those for evaluation only
+    copies: defaultdict[str, list[str]] = defaultdict(list)
     for clip in clips:
+        if clip.copy:
+            copies[clip.subject].append(clip.id)
+            continue
         by_subject[clip.subject].append(clip.id)
         if EVALUATION_ONLY not in clip.flags:
             learnable[clip.subject].append(clip.id)
 
-    def ids(subjects: set[str], of: Mapping[str, list[str]] = learnable) -> tuple[str, ...]:
-        return tuple(sorted(each for subject in subjects for each in of[subject]))
+    def ids(subjects: set[str], *groups: Mapping[str, list[str]]) -> tuple[str, ...]:
+        return tuple(sorted(each for of in groups for subject in subjects for each in of.get(subject, ())))
 
     made = []
     for name, judged in groups:
@@ -214,7 +223,13 @@ def _splits(
                 f"split {name}: nobody is left to learn from among {len(by_subject)} subjects; add people who are not "
                 "for evaluation only, or take no validation and calibration out of so few"
             )
-        split = Split(name, ids(rest), ids(taken["validation"]), ids(taken["calibration"]), ids(judged, by_subject))
+        split = Split(
+            name,
+            ids(rest, learnable, copies),
+            ids(taken["validation"], learnable),
+            ids(taken["calibration"], learnable),
+            ids(judged, by_subject),
+        )
         check(split, clips)
         made.append(split)
     return tuple(made)
