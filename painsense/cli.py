@@ -43,7 +43,8 @@ if TYPE_CHECKING:
 
 INTERNAL, WRONG_USE, NO_RESULT, STOPPED = 1, 2, 3, 130
 
-FORMATS, USUAL_FORMATS = ("json", "csv", "html", "pdf"), ("json", "csv", "html")
+FORMATS = ("json", "csv", "html", "pdf", "functionals")
+USUAL_FORMATS = FORMATS[:3]
 MODALITIES = ("face", "voice")
 
 
@@ -114,7 +115,7 @@ def app() -> None:
     default=",".join(USUAL_FORMATS),
     show_default=True,
     metavar="LIST",
-    help="What to write: any of json,csv,html,pdf; pdf needs painsense[pdf].",
+    help="What to write: any of json,csv,html,pdf,functionals; pdf needs painsense[pdf], functionals are of the voice.",
 )
 @click.option(
     "--include-frames",
@@ -134,7 +135,8 @@ def score(
     """Score recordings: video, sound (voice only) or pictures (face only).
 
     For clip.mp4 it writes clip.painsense.json, clip.frames.csv, clip.windows.csv, clip.dictionary.csv and clip.html
-    into the clip's own folder, or into --out, each whole or not at all. Where two clips would get the same names, the
+    into the clip's own folder, or into --out, each whole or not at all; --format functionals adds clip.functionals.csv,
+    the eGeMAPS functionals of the voice. Where two clips would get the same names, the
     ending joins in (clip-mp4.html, clip-mov.html), then a number.
 
     Exit code 0: every clip has a result, "not enough evidence" included. 3: some clip has none; the list at the end

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from painsense.voice_segments import Segment
 
 SCHEMA = "painsense.report/1"
-FORMATS = ("json", "csv", "html", "pdf")
-USUAL_FORMATS = FORMATS[:3]  # a PDF needs the extra pdf, and is asked for by name
+FORMATS = ("json", "csv", "html", "pdf", "functionals")
+USUAL_FORMATS = FORMATS[:3]  # a PDF needs the extra pdf, functionals are for research: both are asked for by name
 #: Decimals of the numbers in the JSON: a tenth of a millisecond, and finer than any measure here is exact
 DECIMALS = 4
 
@@ -321,10 +321,11 @@ class Report:
         Parameters
         ----------
         out : the folder; made when it is missing
-        formats : any of "json", "csv", "html", "pdf"
+        formats : any of "json", "csv", "html", "pdf", "functionals" (of the voice, for statistics)
         stem : the files are called ``stem.painsense.json``, ``stem.frames.csv``, ``stem.windows.csv``,
-            ``stem.dictionary.csv`` (what each CSV column means), ``stem.html``, ``stem.pdf``; by default the
-            recording's own name without its ending. Two recordings of one name need two stems.
+            ``stem.dictionary.csv`` (what each CSV column means), ``stem.html``, ``stem.pdf``,
+            ``stem.functionals.csv``; by default the recording's own name without its ending. Two recordings of one name
+            need two stems.
 
         Raises
         ------
@@ -333,7 +334,7 @@ class Report:
             so that none is ever half there.
         """
         from painsense.output import write_together  # these load what only writing needs
-        from painsense.report_csv import dictionary_csv, frames_csv, windows_csv
+        from painsense.report_csv import dictionary_csv, frames_csv, functionals_csv, windows_csv
 
         wanted = tuple(dict.fromkeys(formats))
         check_formats(wanted)
@@ -346,7 +347,10 @@ class Report:
         if "csv" in wanted:
             files[f"{stem}.frames.csv"] = frames_csv(self)
             files[f"{stem}.windows.csv"] = windows_csv(self)
-            files[f"{stem}.dictionary.csv"] = dictionary_csv(self)
+        if "functionals" in wanted:
+            files[f"{stem}.functionals.csv"] = functionals_csv(self)
+        if "csv" in wanted or "functionals" in wanted:
+            files[f"{stem}.dictionary.csv"] = dictionary_csv(self, "functionals" in wanted)
         if "html" in wanted:
             from painsense.report_html import to_html
 

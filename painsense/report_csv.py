@@ -85,14 +85,43 @@ def windows_csv(report: Report) -> Iterator[bytes]:
         yield _lines([_text(getattr(window, f.name), f.decimals) for f in WINDOW_FIELDS] for window in windows)
 
 
-def dictionary_csv(report: Report) -> Iterator[bytes]:
-    """``dictionary.csv``: what each column of the two other files means, then each reason code."""
+def functionals_csv(report: Report) -> Iterator[bytes]:
+    """``functionals.csv``: the voice in numbers, a row for the whole recording, then one for each 2 s window.
+
+    Columns are those of ``functionals_columns``; see :mod:`painsense.voice_functionals`. Without sound there are none.
+    """
+    from painsense import voice_functionals
+
+    yield _lines([[column.name for column in functionals_columns()]])
+    track = report.tracks.get("voice")
+    if track is None or not len(track):
+        return
+    for start_s, end_s in [(0.0, report.media.duration_s), *((w.start_s, w.end_s) for w in report.windows)]:
+        values = voice_functionals.of_track(track, start_s, end_s, segments=report.segments).values()
+        numbers = (f"{value:.6g}" if math.isfinite(value) else "" for value in values)
+        yield _lines([[_text(start_s, 3), _text(end_s, 3), *numbers]])
+
+
+def functionals_columns() -> tuple[Column, ...]:
+    """The columns of ``functionals.csv`` in order."""
+    from painsense import voice_functionals
+
+    start = Column("start_s", "s", "start of the stretch; the first row is the whole recording", 0.0)
+    return (start, Column("end_s", "s", "its end", 0.0), *voice_functionals.columns())
+
+
+def dictionary_csv(report: Report, functionals: bool = False) -> Iterator[bytes]:
+    """``dictionary.csv``: what each column of the other files means, then each reason code."""
     yield _lines([["file", "name", "unit", "range", "meaning", "source"]])
     yield _lines(
         ["frames.csv", name, column.unit, _range(column), column.meaning, column.source]
         for name, column in frame_columns(report)
     )
     yield _lines(["windows.csv", f.name, f.unit, f.range, f.meaning, ""] for f in WINDOW_FIELDS)
+    if functionals:
+        yield _lines(
+            ["functionals.csv", c.name, c.unit, _range(c), c.meaning, c.source] for c in functionals_columns()
+        )
     given = {reason.code: reason for track in report.tracks.values() for reason in track.reasons}
     codes = dict.fromkeys([*given, *report.quality.reasons_s, *(c for w in report.windows for c in w.reasons)])
     for code in codes:

@@ -15,7 +15,7 @@ from painsense import fusion, windows
 from painsense.fusion import FACE, IN_VOICE, VOICE, Fusion, FusionInputs, FusionScores
 from painsense.report import Alternative, RestsOn, Score, ScoreScale
 from painsense.tracks import BoolArray, FloatArray, Track
-from painsense.voice_rest import Rest
+from painsense.voice_rest import Rest, usable_voice
 from painsense.voice_segments import Segment
 from painsense.windows import Windows
 
@@ -89,7 +89,7 @@ def course(
     if face is not None and len(face):
         of_face = windows.usable_share(face, grid) >= NEEDED.least_face_share
     if voice is not None and len(voice):
-        voiced_s = windows.usable_share(voice, grid, voice.column("voiced") > 0.5) * (grid.end_s - grid.start_s)
+        voiced_s = windows.usable_share(voice, grid, usable_voice(voice)) * (grid.end_s - grid.start_s)
         of_voice = voiced_s >= NEEDED.least_voiced_window_s
     valid = scores.valid & (of_face | of_voice)
     score = np.where(valid, np.clip(scores.score, 0, 10), np.float32(np.nan))

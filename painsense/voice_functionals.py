@@ -12,7 +12,8 @@ microphone and its distance: compare them within a recording only.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -147,6 +148,27 @@ def of_track(
     return {**_egemaps(window), **_nonverbal(window, segments)}
 
 
+@functools.cache
+def columns() -> tuple[Column, ...]:
+    """What :func:`of_track` gives, in its order, each with its unit, meaning and source."""
+    from painsense import voice  # which stands on this file
+
+    units = {column.name: column.unit for column in voice.COLUMNS} | {_HARMONICITY: "dB"}
+    nothing = Track("voice", (), (), np.empty(0), np.empty((0, 0), np.float32), np.empty(0, np.uint32))
+    names = _egemaps(_Window(nothing, slice(0, 0)))
+    return (*(_described(name, units) for name in names), *NONVERBAL)
+
+
+def _described(name: str, units: Mapping[str, str]) -> Column:
+    """One of the 88, told from the parts of its name; ``units`` are those of the track's columns."""
+    measure, _, statistic = name.rpartition("_")
+    if measure in _MEASURED:
+        (column, where), (what, unit) = _MEASURED[measure], _STATISTICS[statistic]
+        return Column(name, unit.format(units[column]), f"{what} of {column}{where}", None, None, _EYBEN)
+    unit, meaning = _OTHERS[name]
+    return Column(name, unit, meaning, None, None, _EYBEN)
+
+
 class _Window:
     """The columns of a window, and which of its frames are recorded and voiced."""
 
@@ -194,6 +216,47 @@ def _averaged(values: Array) -> Array:
 # --- eGeMAPSv02 -------------------------------------------------------------------------------------------------------
 
 
+def _of_state(name: str, state: str) -> str:
+    """``alphaRatio`` and ``slope{}0-500`` of voiced (V) or unvoiced (UV) frames."""
+    return name.format(state) if "{}" in name else name + state
+
+
+_HARMONICITY = "the harmonics-to-noise ratio (from periodicity)"
+_IN_VOICED, _IN_UNVOICED = " in voiced frames", " in unvoiced frames"
+#: what stands before the last "_" of a name -> column of the voice track, and the frames that count
+_MEASURED = {
+    "F0semitoneFrom27.5Hz_sma3nz": ("f0_semitone", _IN_VOICED),
+    "loudness_sma3": ("loudness", ""),
+    "HNRdBACF_sma3nz": (_HARMONICITY, _IN_VOICED),
+    **{f"{theirs}_sma3": (ours, "") for theirs, ours in {"spectralFlux": "spectral_flux", **_CEPSTRUM}.items()},
+    **{f"{theirs}_sma3nz": (ours, _IN_VOICED) for theirs, ours in _IN_VOICE.items()},
+    **{f"{_of_state(name, 'V')}_sma3nz": (ours, _IN_VOICED) for name, ours in {**_BALANCE, **_CEPSTRUM}.items()},
+    **{f"{_of_state(name, 'UV')}_sma3nz": (ours, _IN_UNVOICED) for name, ours in _BALANCE.items()},
+}
+#: what stands behind it -> what is done to their values, and the unit that comes of theirs
+_STATISTICS = {
+    "amean": ("mean", "{}"),
+    "stddevNorm": ("standard deviation over the mean", "1"),
+    "percentile20.0": ("20th percentile", "{}"),
+    "percentile50.0": ("median", "{}"),
+    "percentile80.0": ("80th percentile", "{}"),
+    "pctlrange0-2": ("80th less 20th percentile", "{}"),
+    "meanRisingSlope": ("mean slope of the rises", "{}/s"),
+    "stddevRisingSlope": ("standard deviation of the slopes of the rises", "{}/s"),
+    "meanFallingSlope": ("mean slope (above 0) of the falls", "{}/s"),
+    "stddevFallingSlope": ("standard deviation of the slopes of the falls", "{}/s"),
+}
+_OTHERS = {
+    "loudnessPeaksPerSec": ("1/s", "peaks of loudness in a second"),
+    "VoicedSegmentsPerSec": ("1/s", "voiced stretches in a second"),
+    "MeanVoicedSegmentLengthSec": ("s", "mean length of voiced stretches"),
+    "StddevVoicedSegmentLengthSec": ("s", "standard deviation of the length of voiced stretches"),
+    "MeanUnvoicedSegmentLength": ("s", "mean length of unvoiced stretches"),
+    "StddevUnvoicedSegmentLength": ("s", "standard deviation of the length of unvoiced stretches"),
+    "equivalentSoundLevel_dBp": ("dBFS", "level of the mean power"),
+}
+
+
 def _egemaps(window: _Window) -> dict[str, float]:
     """The 88, in openSMILE's order. ``sma3``: averaged over three frames; ``nz``: over those where it is defined."""
     voiced, unvoiced = window.voiced, window.unvoiced
@@ -239,11 +302,6 @@ def _harmonicity(r: Array) -> Array:
     """Harmonics-to-noise ratio in dB of a normalised autocorrelation at the pitch period."""
     r = np.clip(r, 1e-3, 0.9999)
     return np.asarray(10 * np.log10(r / (1 - r)))
-
-
-def _of_state(name: str, state: str) -> str:
-    """``alphaRatio`` and ``slope{}0-500`` of voiced (V) or unvoiced (UV) frames."""
-    return name.format(state) if "{}" in name else name + state
 
 
 def _contour(name: str, values: Array) -> dict[str, float]:

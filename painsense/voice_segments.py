@@ -31,7 +31,17 @@ VOICE_KINDS = ("speech", "nonverbal")
 NO_AUDIO = "no_audio"
 
 #: columns of the voice track that the network reads as they are
-COLUMNS_READ = ("alpha_ratio_db", "hammarberg_db", "mfcc_1", "mfcc_2", "mfcc_3", "mfcc_4")
+COLUMNS_READ = (
+    "alpha_ratio_db",
+    "hammarberg_db",
+    "mfcc_1",
+    "mfcc_2",
+    "mfcc_3",
+    "mfcc_4",
+    "hnr_db",
+    "jitter_local",
+    "cpp_db",
+)
 #: what the network reads of each frame, in order; the first ones are made by :func:`features`
 FEATURES = (
     "level_over_quietest_db",

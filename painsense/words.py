@@ -361,7 +361,7 @@ ALTERNATIVES: dict[str, str] = {
     "brows": "with the brows as at rest (AU1, AU2, AU4)",
     "cheeks_and_lids": "with cheeks and eyelids as at rest (AU5, AU6, AU7)",
     "nose_and_upper_lip": "with nose and upper lip as at rest (AU9, AU10)",
-    "mouth": "with the mouth as at rest (AU12 to AU27)",
+    "mouth": "with the mouth as at rest (AU12 to AU26)",
     "eyes_open": "with the eyes open (AU43)",
     "pitch_and_loudness": "with pitch and loudness as at rest",
     "voice_quality": "without how rough or noisy the voice is",

@@ -245,7 +245,7 @@ def test_a_result_that_cannot_be_written_is_a_failure_of_that_clip(
         (["score"], "Missing argument"),
         (["score", "clip.mp4", "--modalities", "face,smell"], "expected one or more of face,voice, got 'smell'"),
         (["score", "clip.mp4", "--modalities", ""], "expected one or more of face,voice"),
-        (["score", "clip.mp4", "--format", "docx"], "expected one or more of json,csv,html,pdf, got 'docx'"),
+        (["score", "clip.mp4", "--format", "docx"], "one or more of json,csv,html,pdf,functionals, got 'docx'"),
         (["score", "clip.mp4", "--person", "0"], "expected largest, or 1, 2"),
         (["score", "clip.mp4", "--person", "smallest"], "expected largest, or 1, 2"),
         (["score", "clip.mp4", "--fps", "0"], "0"),

@@ -1,18 +1,13 @@
-"""The report's files: what is in them, that they are right to the last digit, and that none is ever half there."""
+"""A report as JSON and as a page, and its words."""
 
 from __future__ import annotations
 
 import base64
-import csv
 import dataclasses
-import errno
 import hashlib
-import io
 import json
 import os
 import re
-import subprocess
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -22,28 +17,17 @@ import jsonschema
 import numpy as np
 import pytest
 from make_report import (
-    FACE_REASONS,
-    UNITS,
-    VOICE_REASONS,
-    face_track,
-    grid_mesh,
     make_refusal,
     make_report,
     make_still,
     make_voice_only,
-    voice_track,
 )
 
-from painsense import action_units, glossary, report_mesh, words
+from painsense import glossary, words
 from painsense import report as report_module
-from painsense import report_timeline as tl
-from painsense.errors import OutputError
-from painsense.output import write_together
 from painsense.report import MediaSummary, PspiSummary, Report, schema
-from painsense.report_csv import BLOCK_ROWS, dictionary_csv, frame_columns, frames_csv, windows_csv
 from painsense.report_html import to_html
-from painsense.report_lanes import timeline
-from painsense.tracks import Column, Reason, Track
+from painsense.tracks import Reason
 
 KINDS: dict[str, Callable[[], Report]] = {
     "scored": make_report,
@@ -58,14 +42,6 @@ KINDS: dict[str, Callable[[], Report]] = {
 @pytest.fixture(scope="module")
 def report() -> Report:
     return make_report()
-
-
-def text_of(chunks: Iterator[bytes]) -> str:
-    return b"".join(chunks).decode()
-
-
-def table(chunks: Iterator[bytes]) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(text_of(chunks), newline="")))
 
 
 # ------------------------------------------------------------------------------------------------------------ JSON
@@ -178,279 +154,6 @@ def test_a_name_that_is_no_unicode_can_be_written(report: Report, tmp_path: Path
     assert 'src="caf%E9.mp4"' in written[1].read_text("utf-8")
 
 
-# ------------------------------------------------------------------------------------------------------------- CSV
-
-
-def test_frames_csv_gives_back_the_tracks(report: Report) -> None:
-    rows = table(frames_csv(report))
-    face, voice = report.tracks["face"], report.tracks["voice"]
-    assert len(rows) == len(face)
-    assert list(rows[0]) == [
-        "time_s",
-        *face.names,
-        "face_valid",
-        "face_reasons",
-        *voice.names,
-        "voice_valid",
-        "voice_reasons",
-    ]
-    for name, tolerance in (("pspi", 5.1e-5), ("AU4", 5.1e-5), ("yaw_deg", 5.1e-3), ("face_px", 5.1e-2)):
-        read = np.array([float(row[name] or "nan") for row in rows])
-        np.testing.assert_allclose(read, face.column(name), atol=tolerance, equal_nan=True)
-    np.testing.assert_allclose([float(row["time_s"]) for row in rows], face.time_s, atol=5.1e-7)
-    assert [row["face_valid"] for row in rows] == ["true" if ok else "false" for ok in face.valid]
-    assert [row["face_reasons"] for row in rows] == [face.reason_text(k) for k in range(len(face))]
-    assert "turned_away blurred" in {row["face_reasons"] for row in rows}
-
-
-def test_frames_csv_takes_the_voice_nearest_in_time(report: Report) -> None:
-    voice = report.tracks["voice"]
-    rows = table(frames_csv(report))
-    for row in rows[:: len(rows) // 40]:
-        k = int(np.argmin(np.abs(voice.time_s - float(row["time_s"]))))
-        assert row["level_dbfs"] == ("" if np.isnan(voice.values[k, 2]) else f"{voice.values[k, 2]:.2f}")
-        assert row["voice_reasons"] == voice.reason_text(k)
-
-
-def test_a_voice_further_than_20_ms_away_is_left_empty() -> None:
-    face = face_track(2.0)
-    voice = voice_track(1.0)
-    late = replace(voice, time_s=voice.time_s + 0.5)  # sound from 0.50 s to 1.49 s
-    rows = table(frames_csv(replace(make_report(2.0), tracks={"face": face, "voice": late})))
-    heard = [float(row["time_s"]) for row in rows if row["voice_valid"]]
-    assert min(heard) == pytest.approx(0.5)
-    assert max(heard) == pytest.approx(1.5)
-    assert all(row["f0_hz"] == row["voice_reasons"] == "" for row in rows if not row["voice_valid"])
-
-
-def test_csv_is_rfc_4180_and_never_says_nan(report: Report) -> None:
-    for make in (frames_csv, windows_csv, dictionary_csv):
-        text = text_of(make(report))
-        assert text.endswith("\r\n")
-        assert text.count("\n") == text.count("\r\n")
-        lines = list(csv.reader(io.StringIO(text, newline=""), strict=True))
-        assert len({len(line) for line in lines}) == 1
-        assert not re.search(r"(?i)(^|,)-?(nan|inf)(,|\r)", text, re.M)
-    assert "-0.00" not in {cell for row in table(frames_csv(report)) for cell in row.values()}
-
-
-def test_codes_that_contain_nan_survive() -> None:
-    missing, said = np.full((1, 1), np.nan, np.float32), np.ones(1, np.uint32)
-    track = Track("face", (Column("x", "", "x"),), (Reason("resonance", "nan inside"),), np.zeros(1), missing, said)
-    assert table(frames_csv(replace(make_report(), tracks={"face": track})))[0] == {
-        "time_s": "0.000000", "x": "", "face_valid": "false", "face_reasons": "resonance",
-    }  # fmt: skip
-
-
-def test_without_a_face_the_rows_are_the_voice() -> None:
-    spoken = make_voice_only()
-    rows = table(frames_csv(spoken))
-    assert len(rows) == len(spoken.tracks["voice"])
-    assert list(rows[0]) == ["time_s", *spoken.tracks["voice"].names, "voice_valid", "voice_reasons"]
-    assert rows[1]["time_s"] == "0.010000"
-
-
-def test_without_any_track_only_the_header_is_left(report: Report) -> None:
-    assert text_of(frames_csv(replace(report, tracks={}))) == "time_s\r\n"
-
-
-def test_windows_csv_gives_back_the_windows(report: Report) -> None:
-    rows = table(windows_csv(report))
-    assert len(rows) == len(report.windows) == 53
-    for row, window in zip(rows, report.windows, strict=True):
-        assert float(row["start_s"]) == window.start_s
-        assert row["score"] == ""
-        assert row["valid"] == str(window.valid).lower()
-        assert row["pspi"] == ("" if window.pspi is None else f"{window.pspi:.4f}")
-        assert row["reasons"] == " ".join(window.reasons)
-    assert {row["valid"] for row in rows} == {"true", "false"}
-
-
-def test_dictionary_explains_every_column_and_code(report: Report) -> None:
-    rows = table(dictionary_csv(report))
-    assert list(rows[0]) == ["file", "name", "unit", "range", "meaning", "source"]
-    for name, make in (("frames.csv", frames_csv), ("windows.csv", windows_csv)):
-        header = next(csv.reader(io.StringIO(text_of(make(report)))))
-        assert [row["name"] for row in rows if row["file"] == name] == header
-    assert all(row["meaning"] for row in rows)
-    au4 = next(row for row in rows if row["name"] == "AU4")
-    assert (au4["unit"], au4["range"], au4["source"]) == ("0-5", "0 to 5", "Ekman & Friesen 1978")
-    ranges = {row["name"]: row["range"] for row in rows}
-    assert (ranges["face_px"], ranges["level_dbfs"], ranges["face_valid"]) == ("0 or more", "up to 0", "true, false")
-    codes = {row["name"]: row["range"] for row in rows if row["file"] == "reason code"}
-    assert set(codes) == {reason.code for reason in (*FACE_REASONS, *VOICE_REASONS)}
-    assert (codes["turned_away"], codes["blink"]) == ("value unusable", "remark beside a usable value")
-
-
-def test_two_columns_of_one_name_are_refused(report: Report) -> None:
-    voice = report.tracks["voice"]
-    twice = replace(voice, columns=(Column("pspi", "", ""), *voice.columns[1:]))
-    with pytest.raises(ValueError, match="columns of one name in two tracks: pspi"):
-        frame_columns(replace(report, tracks={**report.tracks, "voice": twice}))
-
-
-def test_long_recordings_are_written_in_blocks_and_fast(report: Report) -> None:
-    rows, columns = 13_500, 60
-    values = np.random.default_rng(0).normal(size=(rows, columns)).astype(np.float32)
-    named = tuple(Column(f"c{k}", "", "") for k in range(columns))
-    track = Track("face", named, (), np.arange(rows) / 30, values, np.zeros(rows, np.uint32))
-    start = time.process_time()
-    lines = [chunk.count(b"\n") for chunk in frames_csv(replace(report, tracks={"face": track}))]
-    spent_s = time.process_time() - start
-    assert lines == [1, *[BLOCK_ROWS] * 3, rows - 3 * BLOCK_ROWS]  # memory is that of one block, whatever the length
-    assert spent_s < 1.25  # so that an hour of 30 frames a second takes 10 s at most; 0.25 s when measured
-
-
-# ----------------------------------------------------------------------------------------------------------- files
-
-
-def test_writes_the_named_files_with_the_same_bytes_every_time(tmp_path: Path) -> None:
-    first = make_report().write(tmp_path / "a" / "deep")
-    second = make_report().write(tmp_path / "b")
-    assert [path.name for path in first] == [
-        "clip.painsense.json", "clip.frames.csv", "clip.windows.csv", "clip.dictionary.csv", "clip.html",
-    ]  # fmt: skip
-    assert [a.read_bytes() for a in first] == [b.read_bytes() for b in second]
-    assert sorted(path.name for path in (tmp_path / "b").iterdir()) == sorted(path.name for path in first)
-
-
-def test_formats_and_stem_are_the_callers_choice(report: Report, tmp_path: Path) -> None:
-    assert [p.name for p in report.write(tmp_path, ["json"], stem="clip.mov")] == ["clip.mov.painsense.json"]
-    assert [p.name for p in report.write(tmp_path, ("html", "html"))] == ["clip.html"]
-
-
-@pytest.mark.parametrize("formats", [("docx",), ("json", "xml"), ()])
-def test_unknown_formats_are_refused(report: Report, tmp_path: Path, formats: tuple[str, ...]) -> None:
-    with pytest.raises(OutputError, match="expected one or more of json, csv, html, pdf, got"):
-        report.write(tmp_path, formats)
-
-
-@pytest.mark.parametrize("stem", ["../clip", "", "a/b"])
-def test_a_stem_is_no_path(report: Report, tmp_path: Path, stem: str) -> None:
-    with pytest.raises(OutputError, match="expected a bare file name"):
-        report.write(tmp_path / "out", stem=stem)
-    assert not (tmp_path / "out").exists()
-
-
-def old_files(folder: Path) -> dict[str, bytes]:
-    """A folder with the files of an earlier run."""
-    for name in ("one.txt", "two.txt"):
-        (folder / name).write_bytes(b"old")
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
-def content(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
-@pytest.mark.parametrize(
-    ("code", "advice"),
-    [
-        (errno.ENOSPC, "the disk is full"),
-        (errno.EACCES, "not permitted"),
-        (errno.EROFS, "read-only"),
-        (errno.EIO, "--out"),
-    ],
-)
-def test_a_failing_disk_leaves_all_as_it_was(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, advice: str
-) -> None:
-    before, calls = old_files(tmp_path), []
-
-    def fail_later(handle: int) -> None:
-        calls.append(handle)
-        if len(calls) == 2:
-            raise OSError(code, os.strerror(code))
-
-    monkeypatch.setattr(os, "fsync", fail_later)
-    with pytest.raises(OutputError, match=f"(?s)two.txt: expected to write this file.*nothing was written.*{advice}"):
-        write_together(tmp_path, {"one.txt": [b"new"], "two.txt": [b"new"]})
-    assert content(tmp_path) == before
-
-
-def test_a_really_full_disk_leaves_all_as_it_was(report: Report, tmp_path: Path) -> None:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(disk)]
-    if os.name != "posix" or os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("a disk can be mounted only by root; the simulated failure above covers the same path")
-    try:
-        before = old_files(disk)
-        with pytest.raises(OutputError, match=r"(?s)the disk is full.*--out"):
-            report.write(disk)
-        assert content(disk) == before
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
-
-
-def test_a_folder_without_permission(report: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = tmp_path / "locked"
-    folder.mkdir(mode=0o555)
-    if os.name != "posix" or os.geteuid() == 0:  # root and Windows may write all the same
-
-        def refuse(path: Path, mode: str) -> None:
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
-
-        monkeypatch.setattr("painsense.output.open", refuse, raising=False)
-    with pytest.raises(OutputError, match=r"(?s)locked.*Permission denied.*choose a folder of your own with --out"):
-        report.write(folder)
-    assert list(folder.iterdir()) == []
-
-
-def test_a_file_where_a_folder_is_needed(report: Report, tmp_path: Path) -> None:
-    (tmp_path / "out").write_text("a file")
-    with pytest.raises(OutputError, match="a file stands where a folder is needed"):
-        report.write(tmp_path / "out")
-    with pytest.raises(OutputError, match="a file stands where a folder is needed"):
-        report.write(tmp_path / "out" / "deeper")
-
-
-def test_a_folder_where_a_file_should_go(tmp_path: Path) -> None:
-    before = old_files(tmp_path)
-    (tmp_path / "three.txt").mkdir()
-    with pytest.raises(OutputError, match=r"three.txt.*a folder stands where the file should go"):
-        write_together(tmp_path, {"one.txt": [b"new"], "three.txt": [b"new"]})
-    (tmp_path / "three.txt").rmdir()
-    assert content(tmp_path) == before
-
-
-def test_a_failing_rename_says_what_is_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    old_files(tmp_path)
-    really = os.replace
-
-    def second_fails(source: Path, goal: Path) -> None:
-        if goal.name == "two.txt":
-            raise PermissionError(errno.EACCES, "open in another program")
-        really(source, goal)
-
-    monkeypatch.setattr(os, "replace", second_fails)
-    with pytest.raises(OutputError, match=r"two.txt.*already replaced: one.txt"):
-        write_together(tmp_path, {"one.txt": [b"new"], "two.txt": [b"new"]})
-    assert content(tmp_path) == {"one.txt": b"new", "two.txt": b"old"}
-
-
-def test_ctrl_c_leaves_nothing_behind(tmp_path: Path) -> None:
-    before = old_files(tmp_path)
-
-    def interrupted() -> Iterator[bytes]:
-        yield b"half of "
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        write_together(tmp_path, {"one.txt": [b"new"], "two.txt": interrupted()})
-    assert content(tmp_path) == before
-
-
-@pytest.mark.skipif(os.name != "posix", reason="permission bits")
-def test_files_get_the_permissions_a_person_expects(tmp_path: Path) -> None:
-    before = os.umask(0o027)
-    try:
-        (path,) = write_together(tmp_path, {"one.txt": [b"new"]})
-    finally:
-        os.umask(before)
-    assert path.stat().st_mode & 0o777 == 0o640
-
-
 # ------------------------------------------------------------------------------------------------------------ words
 
 
@@ -535,145 +238,6 @@ def test_no_emotion_is_ever_named() -> None:
     page = to_html(make_report()).lower()
     for label in ("happy", "angry", "anger", "sad ", "fear", "surprise", "emotion"):
         assert label not in page
-
-
-# --------------------------------------------------------------------------------------------------------- timeline
-
-
-def ramp(n: int, *, lost: slice | None = None) -> Track:
-    """PSPI rises 0, 1, 2, ...; band of two points; one sample a second."""
-    values = np.arange(n, dtype=np.float32)
-    bits = np.zeros(n, np.uint32)
-    if lost is not None:
-        bits[lost] = 1
-        values[lost] = np.nan
-    stack = np.stack([values, values - 1, values + 1], axis=1)
-    columns = tuple(Column(name, "", "") for name in ("pspi", "pspi_low", "pspi_high"))
-    reasons = (Reason("turned_away", ""), Reason("blink", "", blocking=False))
-    return Track("face", columns, reasons, np.arange(n, dtype=float), stack, bits)
-
-
-def test_a_short_recording_is_drawn_sample_by_sample() -> None:
-    found = tl.points(ramp(10), ["pspi", "absent"], 10.0, most=10)
-    assert not found.binned
-    assert found.mean["pspi"].tolist() == list(range(10))
-    assert found.end_s.tolist() == list(range(1, 11))
-    assert list(found.mean) == ["pspi"]
-
-
-def test_a_long_recording_keeps_mean_and_maximum_of_each_bin() -> None:
-    found = tl.points(ramp(100), ["pspi"], 100.0, most=10)
-    assert found.binned and len(found) == 10
-    assert found.mean["pspi"].tolist() == [4.5 + 10 * k for k in range(10)]
-    assert found.high["pspi"].tolist() == [9 + 10 * k for k in range(10)]
-    assert (found.start_s[1], found.end_s[1]) == (10, 20)
-
-
-def test_unusable_samples_count_for_nothing() -> None:
-    track = ramp(20, lost=slice(3, 17))
-    found = tl.points(track, ["pspi"], 20.0, most=2)  # of bin 0 the first 3 are left, of bin 1 the last 3
-    assert found.mean["pspi"].tolist() == [1, 18]
-    assert found.usable.tolist() == [False, False]
-    one = tl.points(track, ["pspi"], 20.0)
-    assert [(s.start_s, s.end_s, s.codes) for s in tl.stretches(one)] == [(3, 17, ("turned_away",))]
-    assert tl.stretch_text(tl.stretches(one)[0], track) == "turned away"
-
-
-def test_a_wide_interval_that_reaches_below_3_is_uncertain() -> None:
-    track = ramp(6)  # PSPI 0 to 5, each with a point to either side
-    values = track.values.copy()
-    values[[2, 5], 2] += 4.1  # 1 to 7.1 leaves everything open; 4 to 10.1 is clear expression, however strong
-    found = tl.points(replace(track, values=values), track.names, 6.0)
-    usable, uncertain = tl.USABLE, tl.UNCERTAIN
-    assert tl.states(found).tolist() == [usable, usable, uncertain, usable, usable, usable]
-
-
-def test_lost_stretches_are_one_whatever_the_reasons() -> None:
-    face = make_report().tracks["face"]
-    (lost,) = tl.lost(tl.points(face, [], 28.0))
-    assert (lost.start_s, lost.end_s) == pytest.approx((22.4, 25.2), abs=0.04)
-    assert lost.codes == ("turned_away", "blurred", "no_face")
-
-
-def test_curves_break_where_values_are_missing() -> None:
-    found = tl.points(ramp(6, lost=slice(2, 3)), ["pspi"], 6.0)
-    scale = tl.Scale(6.0, 0.0, 5.0, 500)
-    assert tl.pieces(found, found.mean["pspi"]) == [slice(0, 2), slice(3, 6)]
-    path = tl.curve(found, found.mean["pspi"], scale)
-    assert path.count("M") == 2
-    assert path.startswith("M0 500l")  # second 0, PSPI 0: bottom left
-    assert "M5000 200l" in path  # second 3, PSPI 3
-
-
-def test_curves_break_where_time_is_missing() -> None:
-    track = ramp(6)
-    gap = replace(track, time_s=track.time_s + np.where(np.arange(6) >= 3, 60.0, 0.0))
-    found = tl.points(gap, ["pspi"], 66.0)
-    assert tl.pieces(found, found.mean["pspi"]) == [slice(0, 3), slice(3, 6)]
-
-
-def test_bars_stand_where_something_holds() -> None:
-    found = tl.points(ramp(10), [], 10.0)
-    flags = np.isin(np.arange(10), [2, 3, 7])
-    assert tl.bars(found, flags, tl.Scale(10.0, 0, 1, 100), 20, 60) == "M2000 20h2000v60h-2000zM7000 20h1000v60h-1000z"
-
-
-def test_heat_strip_steps_are_half_points() -> None:
-    track = face_track(4.0)
-    found = tl.points(track, UNITS, 4.0)
-    steps = {colour for colour, _ in tl.heat(found, list(UNITS), tl.Scale(4.0, 0, 1, 100), 100)}
-    assert steps == {1, 2, 3, 4, 5, 6}  # the strongest is AU4 with 2.9
-    assert [report_mesh.step("AU4", v) for v in (0.0, 0.24, 0.26, 4.8, 5.0, float("nan"))] == [0, 0, 1, 10, 10, 0]
-    assert report_mesh.step("AU43", 1.0) == 10
-
-
-@pytest.mark.parametrize(("duration_s", "step_s"), [(0.3, 0.1), (28, 5), (60, 10), (3600, 600), (7200, 1800)])
-def test_ticks_of_the_time_axis(duration_s: float, step_s: float) -> None:
-    assert tl.tick_step_s(duration_s) == step_s
-
-
-def test_mesh_colours_the_region_that_moved() -> None:
-    points, _ = grid_mesh()
-    brow, cheek, eye = [70, 63, 105], [50, 101, 118], [159, 145, 158]
-    triangles = np.array([brow, cheek, eye])
-    drawn = report_mesh.draw(points, triangles, {"AU4": 3.0, "AU6": 1.0, "AU7": 5.0})
-    assert [colour for colour, _ in drawn.shaded] == [2, 6]  # tightened lids leave the eye itself alone
-    assert [colour for colour, _ in report_mesh.draw(points, triangles, {"AU43": 1.0}).shaded] == [10]
-    assert drawn.wires.count("M") == len(
-        {tuple(sorted(e)) for t in triangles.tolist() for e in zip(t, t[1:] + t[:1], strict=True)}
-    )
-    assert report_mesh.draw(points, triangles, {"AU4": float("nan")}).shaded == ()
-
-
-#: regions that hold points of the midline
-MIDLINE = ("AU1", "AU4", "AU9", "AU10", "AU16", "AU17", "AU18", "AU22", "AU24", "AU25", "AU26", "AU27")
-
-
-def test_every_region_is_on_the_mesh_and_has_both_sides() -> None:
-    for name, region in report_mesh.REGIONS.items():
-        assert max(region) < 468, name
-        if name not in MIDLINE:
-            assert len(region) % 2 == 0, name
-    assert set(report_mesh.REGIONS) - set(words.ACTION_UNITS) == set()
-    assert set(action_units.NAMES) - set(report_mesh.REGIONS) == set()
-    assert set(action_units.NAMES) - set(words.ACTION_UNITS) == set()
-
-
-def test_the_docs_list_every_action_unit_in_the_words_of_the_report() -> None:
-    text = (Path(__file__).parent.parent / "docs" / "report.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| (AU\d+) \| ([^|]+) \| (yes|) ?\|", text, re.MULTILINE)
-    assert [name for name, _, _ in rows] == list(action_units.NAMES)
-    for name, said, both in rows:
-        assert said.startswith(words.action_unit(name)), name
-        assert (both == "yes") == (name in action_units.SIDED), name
-
-
-def test_only_units_that_act_have_a_row_beside_those_of_pspi() -> None:
-    face = face_track()
-    names = [name for name, _ in next(lane for lane in timeline(make_report()).lanes if lane.name == "heat").rows]
-    assert names == ["AU4", "AU6", "AU7", "AU9", "AU10", "AU43", "AU12", "AU25"]
-    strongest = {name: np.nanmax(face.column(name)) for name in ("AU20", "AU25", "AU26")}
-    assert strongest["AU20"] < 1 and strongest["AU26"] < 1 < strongest["AU25"]
 
 
 # ------------------------------------------------------------------------------------------------------------- HTML

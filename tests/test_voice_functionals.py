@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,26 @@ def test_there_are_88_and_each_measure_of_the_table() -> None:
     assert names[88:] == [column.name for column in functionals.NONVERBAL]
     assert names[0] == f"{PITCH}_amean" and names[87] == "equivalentSoundLevel_dBp"
     assert all(column.unit and column.meaning for column in functionals.NONVERBAL)
+
+
+def test_each_is_told_by_unit_and_meaning() -> None:
+    told = {column.name: column for column in functionals.columns()}
+    assert list(told) == list(of(made()))
+    assert all(column.unit and column.meaning and (column.source or column in functionals.NONVERBAL)
+               for column in told.values())  # fmt: skip
+    expected = {
+        f"{PITCH}_meanRisingSlope": ("semitones/s", "mean slope of the rises of f0_semitone in voiced frames"),
+        "spectralFlux_sma3_stddevNorm": ("1", "standard deviation over the mean of spectral_flux"),
+        "F1bandwidth_sma3nz_amean": ("Hz", "mean of f1_bandwidth_hz in voiced frames"),
+        "alphaRatioUV_sma3nz_amean": ("dB", "mean of alpha_ratio_db in unvoiced frames"),
+        "HNRdBACF_sma3nz_amean": ("dB", "mean of the harmonics-to-noise ratio (from periodicity) in voiced frames"),
+        "mfcc4V_sma3nz_amean": ("1", "mean of mfcc_4 in voiced frames"),
+    }
+    assert {name: (told[name].unit, told[name].meaning) for name in expected} == expected
+    columns = {column.name for column in voice.COLUMNS}
+    for column in functionals.columns()[:88]:
+        named = re.search(r" of ([a-z0-9_]+_[a-z0-9_]+|loudness|roughness)( in |$)", column.meaning)
+        assert named is None or named[1] in columns, column
 
 
 def test_a_steady_pitch_has_a_mean_and_no_slopes() -> None:

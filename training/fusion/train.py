@@ -65,11 +65,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         with _Joined(options.device) as team:
-            train(options.run, options.data, options.out, team, options.workers, options.cluster)
+            train(options.run, options.data, options.out, team, options.workers, options.cluster, options.device)
     except PainsenseError as error:
         print(error, file=sys.stderr)
         return 1
     return 0
+
+
+def _device(name: str) -> torch.device:
+    """A GPU where there is one and nobody wants the CPU."""
+    cuda = torch.cuda.is_available()
+    if name == "cuda" and not cuda:
+        raise TrainingError("--device cuda: a GPU that torch can use was expected, none is there; use --device cpu")
+    return torch.device("cuda" if cuda and name != "cpu" else "cpu")
 
 
 class _Joined:
@@ -80,15 +88,12 @@ class _Joined:
 
     def __enter__(self) -> Team:
         rank, size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-        cuda = torch.cuda.is_available()
-        if self._device == "cuda" and not cuda:
-            raise TrainingError("--device cuda: a GPU that torch can use was expected, none is there; use --device cpu")
-        use_cuda = cuda and self._device != "cpu"
-        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if use_cuda else torch.device("cpu")
-        if use_cuda:
+        device = _device(self._device)
+        if device.type == "cuda":
+            device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
             torch.cuda.set_device(device)
         if size > 1:
-            torch.distributed.init_process_group("nccl" if use_cuda else "gloo")
+            torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
         return Team(rank, size, device)
 
     def __exit__(self, *_: object) -> None:
@@ -97,9 +102,17 @@ class _Joined:
 
 
 def train(
-    run: Path, data: Path, out: Path, team: Team = learn.ALONE, workers: int = 1, cluster: str = ""
+    run: Path,
+    data: Path,
+    out: Path,
+    team: Team = learn.ALONE,
+    workers: int = 1,
+    cluster: str = "",
+    device: str = "auto",
 ) -> tuple[Predictions, Path]:
     """All of a run; what was said of people who were not seen, and the file of the calibrated model.
+
+    ``device`` ("auto", "cpu", "cuda") is that of the folds a cluster's workers fit; ``team`` has that of this machine.
 
     Raises
     ------
@@ -115,7 +128,7 @@ def train(
     _wait(team)
     samples = Samples.load(out / SAMPLES)
     made = splits_of(samples, how)
-    _folds(out, made, team, workers, cluster)
+    _folds(out, made, team, workers, cluster, device)
     _wait(team)  # until the leader has written what the last fold said
     parts = [Predictions.load(_folder(out, split) / PREDICTIONS) for split in made]
     joined = calibrate.join(parts)
@@ -234,11 +247,11 @@ def _folder(out: Path, split: Split) -> Path:
     return out / FOLDS / split.name
 
 
-def _folds(out: Path, made: Sequence[Split], team: Team, workers: int, cluster: str) -> None:
+def _folds(out: Path, made: Sequence[Split], team: Team, workers: int, cluster: str, device: str) -> None:
     """Every fold that is not finished, one after the other or side by side."""
     todo = [k for k, split in enumerate(made) if not (_folder(out, split) / PREDICTIONS).exists()]
     if cluster:
-        done: Iterator[str] = _on_cluster(out, todo, cluster)
+        done: Iterator[str] = _on_cluster(out, todo, cluster, device)
     elif workers > 1 and len(todo) > 1:
         done = _side_by_side(out, todo, min(workers, len(todo)), team.device.type)
     else:
@@ -258,18 +271,18 @@ def _side_by_side(out: Path, todo: Sequence[int], workers: int, device: str) -> 
             raise
 
 
-def _on_cluster(out: Path, todo: Sequence[int], address: str) -> Iterator[str]:
+def _on_cluster(out: Path, todo: Sequence[int], address: str, device: str) -> Iterator[str]:
     with executor(address) as pool:
         # by its full name: as a part of __main__ it would be sent along with all it touches
         job = importlib.import_module("training.fusion.train").fold_alone
-        for future in as_completed([pool.submit(job, str(out.resolve()), k, "cpu") for k in todo]):
+        for future in as_completed([pool.submit(job, str(out.resolve()), k, device) for k in todo]):
             yield future.result()
 
 
 def fold_alone(out: str, number: int, device: str) -> str:
     """One fold in a process of its own; a line about it."""
     torch.set_num_threads(1)  # the others want the cores too
-    return _fold(Path(out), number, Team(0, 1, torch.device(device)))
+    return _fold(Path(out), number, Team(0, 1, _device(device)))
 
 
 def _fold(out: Path, number: int, team: Team) -> str:

@@ -172,7 +172,9 @@ def render(
 
     # neighbours that count, as in Praat: periods of a ratio up to 1.3, amplitudes up to 1.6
     counts = (np.diff(run) == 0) & (np.abs(np.diff(np.log(period))) <= np.log(1.3))
-    alike = counts & (np.abs(np.diff(np.log(amplitude))) <= np.log(1.6))
+    with np.errstate(divide="ignore", invalid="ignore"):  # a cycle without amplitude is like no other
+        steps_db = np.abs(20 * np.diff(np.log10(amplitude)))
+    alike = counts & (steps_db <= 20 * np.log10(1.6))
     return Sound(
         y=no_clip(y),
         f0_hz=np.where(voiced, f0, np.nan),
@@ -181,7 +183,7 @@ def render(
         formants_hz=np.stack([np.interp(centre_step, steps, f) for f in controls.formants_hz.T], axis=1),
         cycle_s=start + period,
         jitter_local=_mean(np.abs(np.diff(period))[counts]) / float(np.mean(period)) if len(period) else np.nan,
-        shimmer_db=_mean(np.abs(20 * np.diff(np.log10(amplitude)))[alike]),
+        shimmer_db=_mean(steps_db[alike]),
         hnr_db=hnr_db,
     )
 
