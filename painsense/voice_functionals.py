@@ -332,7 +332,7 @@ def _mean_and_variation(name: str, values: Array) -> dict[str, float]:
 def _equivalent_level(window: _Window) -> float:
     """Level in dB of the mean power, re full scale. Digital silence is known to hold none."""
     level = window.of("level_dbfs")
-    if not np.isfinite(level).any():
+    if not (np.isfinite(level) & window.recorded).any():
         return float("nan")
     power = np.where(np.isfinite(level), 10 ** (level / 10), 0)[window.recorded]
     return float(10 * np.log10(power.mean()))
