@@ -49,7 +49,8 @@ Windows = tuple[FloatArray, FloatArray]
 
 NAME, FILE = "fusion", "fusion.onnx"
 #: of the shipped model: its card, and the metrics it was written from
-SHIPPED_CARD, SHIPPED_METRICS = parity.ROOT / "docs" / "model-card-fusion.md", assets.WEIGHTS / "fusion.metrics.json"
+_DOCS = parity.ROOT / "docs"
+SHIPPED_CARD, SHIPPED_METRICS = _DOCS / "model-card-fusion.md", _DOCS / "metrics" / "fusion.json"
 METRICS = Path("evaluation", "metrics.json")  # of a run, in its folder
 GOLDEN = parity.ROOT / "tests" / "data" / "fusion_golden.npz"
 GOLDEN_WINDOWS, PARITY_WINDOWS = 32, 2000

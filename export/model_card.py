@@ -25,7 +25,7 @@ from painsense.spec import ModelSpec
 from training.document import goals_table, group_tables, number, pspi_table, share, table, text_lines
 
 ROOT = Path(__file__).resolve().parent.parent
-METRICS = ROOT / "painsense" / "weights" / "action_units.metrics.json"
+METRICS = ROOT / "docs" / "metrics" / "action_units.json"
 CARD = ROOT / "docs" / "model-card-action-units.md"
 NAME = "action_units"
 NOTHING_ELSE = "No identity, sex, age or emotion comes out of it, and no picture goes in."

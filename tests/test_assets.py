@@ -274,8 +274,7 @@ def test_networks_of_our_own_are_checked(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_the_manifest_lists_exactly_what_is_shipped() -> None:
     listed = {entry.file for entry in assets.manifest().installed}
-    # what a network reached is no model file
-    found = {file.name for file in assets.WEIGHTS.iterdir() if not file.name.endswith(".metrics.json")}
+    found = {file.name for file in assets.WEIGHTS.iterdir()}
     assert found == listed | {"manifest.json"}
     assert set(assets.weights()) == {entry.name for entry in assets.manifest().installed}
     every = (*assets.manifest().external, *assets.manifest().installed)

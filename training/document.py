@@ -29,7 +29,7 @@ def document(metrics: Mapping[str, Any]) -> str:
     """The whole document, Markdown."""
     parts = [
         "# Action units and PSPI",
-        "<!-- written by training/train_action_units.py from painsense/weights/action_units.metrics.json: "
+        "<!-- written by training/train_action_units.py from docs/metrics/action_units.json: "
         "change it there -->",
         *_way(metrics["about"]),
         *_data(metrics),

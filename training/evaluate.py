@@ -1,7 +1,7 @@
 """Predictions and truth -> one table of figures, which the documents are made from.
 
     metrics = evaluate({"with_neutral": Case(...), "without_neutral": Case(...)}, about, levers, real)
-    write(metrics, Path("painsense/weights/action_units.metrics.json"), Path("docs/action-units.md"))
+    write(metrics, Path("docs/metrics/action_units.json"), Path("docs/action-units.md"))
 
 Goals are stated for heads turned by up to :data:`POSE_LIMIT_DEG`; so are all tables but the one over poses. A cell with
 fewer than :data:`MIN_CELL` faces says how many there are and nothing else.

@@ -2,10 +2,11 @@
 
     python -m training.train_action_units --data faces [--clips recordings]
 
-``--data`` is a data set made by :mod:`training.simulate.dataset`. Writes ``face_shape.npz``, ``action_units.onnx`` and
-``action_units.metrics.json`` with their lines in the manifest, the golden samples of the parity test, the document
-``docs/action-units.md`` and the model card. With ``--clips``, a folder of real recordings, it also measures those (see
-:mod:`training.real_faces`); without it, what was measured last time stays. The same data and seed give the same files.
+``--data`` is a data set made by :mod:`training.simulate.dataset`. Writes ``face_shape.npz`` and ``action_units.onnx``
+with their lines in the manifest, the golden samples of the parity test, ``docs/metrics/action_units.json`` and the two
+documents made from it, ``docs/action-units.md`` and the model card. With ``--clips``, a folder of real recordings, it
+also measures those (see :mod:`training.real_faces`); without it, what was measured last time stays. The same data and
+seed give the same files.
 """
 
 from __future__ import annotations
@@ -276,7 +277,7 @@ def main() -> None:
         seed=int(spec.training["data_seed"]),
         source=SOURCE,
     )
-    metrics_file = out / "action_units.metrics.json"
+    metrics_file = model_card.METRICS
     before = json.loads(metrics_file.read_text(encoding="utf-8")) if metrics_file.exists() else {}
     real = real_faces.measure(options.clips) if options.clips else before.get("real")
     levers = (
