@@ -257,8 +257,8 @@ class Fusion:
         """Intervals wider than this, on the scale of the score, give no score."""
         return self.spec.calibration["score"]["abstain_width"]
 
-    def __call__(self, seen: FusionInputs) -> FusionScores:
-        """Scores of all windows."""
+    def outputs(self, seen: FusionInputs) -> dict[str, FloatArray]:
+        """All the network says of the windows, by the names of :data:`OUTPUTS`, however wide its intervals."""
         at_face, at_voice = columns(self.spec, "face"), columns(self.spec, "voice")
         n = len(seen)
         result = {name: np.full((n, *shape), np.nan, np.float32) for name, shape in _SHAPES.items()}
@@ -267,6 +267,11 @@ class Fusion:
             given = {"face": seen.face[piece][..., at_face], "voice": seen.voice[piece][..., at_voice]}
             for name, values in zip(OUTPUTS, self.session.run(OUTPUTS, given), strict=True):
                 result[name][piece] = values
+        return result
+
+    def __call__(self, seen: FusionInputs) -> FusionScores:
+        """Scores of all windows."""
+        result = self.outputs(seen)
         evidence = np.isfinite(result["score"])
         with np.errstate(invalid="ignore"):
             too_wide = evidence & (result["high"] - result["low"] > self.abstain_width)

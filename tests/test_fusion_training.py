@@ -22,7 +22,7 @@ from painsense.fusion import FACE, STEPS, VOICE, Fusion  # noqa: E402
 from painsense.landmarks import BLENDSHAPES  # noqa: E402
 from painsense.voice_segments import Segment  # noqa: E402
 from training.errors import TrainingError  # noqa: E402
-from training.fusion import augment, calibrate, learn, samples, settings, train  # noqa: E402
+from training.fusion import augment, calibrate, external, learn, samples, settings, train  # noqa: E402
 from training.fusion.calibrate import NOWHERE, Predictions  # noqa: E402
 from training.fusion.network import KNOTS, FusionNetwork, above, corn_loss, shares_of  # noqa: E402
 from training.fusion.record import Clip, Label  # noqa: E402
@@ -676,6 +676,43 @@ def test_the_exported_file_says_what_torch_says_and_what_it_was_taught(run: Path
     np.testing.assert_allclose(said.low, expected[1].numpy(), atol=1e-4)
     np.testing.assert_array_equal(said.valid, ~wide & np.isfinite(expected[0].numpy()))
     np.testing.assert_allclose(said.score[said.valid], expected[0].numpy()[said.valid], atol=1e-4)
+
+
+def test_an_exported_model_is_judged_by_other_people(
+    run: Path, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evaluate = pytest.importorskip("training.fusion.evaluate", reason="needs scikit-learn")
+    for module in (external, samples):
+        monkeypatch.setattr(module, "recordings", lambda folder: people(14, 5))
+    others = samples.gather(people(14, 5))
+    said, about = external.of_model(exported, tmp_path)
+    network, _ = learn.rebuild(run / train.MODEL)
+    split = train.Split("any", (), (), (), ())
+    torchs = train.predictions(network, others, np.arange(len(others)), SMALL, split, 0.0)
+    for name in ("score", "sd", "levels", "weights", "truth", "rule_pspi"):
+        np.testing.assert_allclose(getattr(said, name), getattr(torchs, name), atol=2e-4, err_msg=name)
+    there = np.isfinite(said.score)
+    assert there.any(axis=1).all() and (said.low[there] <= said.score[there]).all()
+    assert (said.score[there] <= said.high[there]).all()
+    np.testing.assert_allclose(said.constant, np.nanmean(said.truth))
+    assert about["settings"]["abstain_width"] == SMALL.abstain_width
+
+    command = [str(exported), "--data", str(tmp_path), "--out", str(tmp_path / "out"), "--draws", "10"]
+    assert evaluate.main(command) == 0
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert metrics["about"]["people"] == 14 and metrics["about"]["split"] == "none: nobody was learned from"
+    both = np.isfinite(said.score[0]) & np.isfinite(said.truth)
+    pcc = np.corrcoef(said.score[0][both], said.truth[both])[0, 1]
+    assert metrics["ways"]["as_recorded"]["pooled"]["pcc"]["value"] == pytest.approx(pcc, abs=1e-3)
+    assert evaluate.main([*command, "--labels", "opr"]) == 1
+    assert evaluate.main([str(exported), "--out", str(tmp_path / "out")]) == 1
+    complained = capsys.readouterr().err
+    assert "one scale of 'opr' was expected" in complained and "--data: recordings" in complained
+    unlike = replace(others, targets={"nrs_0_10": others.targets[others.head("vas")], "opr_0_5": others.rule_pspi})
+    monkeypatch.setattr(external, "gather", lambda found: unlike)
+    with pytest.raises(TrainingError, match=r"--labels: one kind of nrs, opr was expected, .* learned from vas"):
+        external.of_model(exported, tmp_path)
+    assert external.of_model(exported, tmp_path, "nrs")[0].head == "nrs_0_10"
 
 
 def test_a_file_that_differs_from_torch_is_not_written(run: Path, exported: Path, tmp_path: Path) -> None:

@@ -1,11 +1,14 @@
 """How good a run is: every figure about people its networks did not see, plots of them, and a page to read.
 
     python -m training.fusion.evaluate RUN --out FOLDER
+    python -m training.fusion.evaluate MODEL.onnx --data CACHE --out FOLDER
 
-RUN is the folder :mod:`training.fusion.train` made. FOLDER gets ``metrics.json`` (:data:`SCHEMA`), ``plots/*.svg`` and
-``evaluation.html``, which needs no network.
+RUN is the folder :mod:`training.fusion.train` made; MODEL.onnx an exported model, which is judged by recordings of people
+it has not learned from. FOLDER gets ``metrics.json`` (:data:`SCHEMA`), ``plots/*.svg`` and ``evaluation.html``, which
+needs no network.
 
-    --data CACHE            what the run was trained on, for figures by the pose of the head
+    --data CACHE            what the run was trained on, for figures by the pose of the head; of a model: who judges it
+    --labels KIND           of a model: the kind of label to judge by, if CACHE has several and none is its own
     --face-alone RUN        a run that saw faces only, and
     --voice-alone RUN       one that heard voices only: what a missing modality costs against a network without it
 
@@ -28,7 +31,7 @@ import numpy.typing as npt
 from painsense.errors import PainsenseError
 from painsense.output import write_together
 from training.errors import TrainingError
-from training.fusion import comparisons, figures, groups, page, reliability
+from training.fusion import comparisons, external, figures, groups, page, reliability
 from training.fusion.calibrate import Predictions
 from training.fusion.judged import MIN_OWN, MIN_PEOPLE, MIN_WINDOWS, PAIN, confusers, of_view, rows_of, view
 from training.fusion.network import CASES
@@ -54,9 +57,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Command line: see the module's docstring."""
     parser = argparse.ArgumentParser(prog="python -m training.fusion.evaluate", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
-    parser.add_argument("run", type=Path, help="folder of a run that was trained")
+    parser.add_argument("run", type=Path, help="folder of a run that was trained, or an exported model")
     parser.add_argument("--out", type=Path, required=True, help="folder for metrics.json, plots and evaluation.html")
     parser.add_argument("--data", type=Path, help="the recordings of the run, for figures by pose")
+    parser.add_argument("--labels", default="", help="kind of label a model is judged by")
     parser.add_argument("--face-alone", type=Path, help="a run of the same data that saw faces only")
     parser.add_argument("--voice-alone", type=Path, help="a run of the same data that heard voices only")
     parser.add_argument("--draws", type=int, default=DRAWS, help=f"of the bootstrap over people, {DRAWS} if not given")
@@ -64,9 +68,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.draws < 10:
             raise TrainingError(f"--draws: 10 or more was expected, {options.draws} came; {DRAWS} is usual")
-        found = of_run(
-            options.run, options.data, {"face": options.face_alone, "voice": options.voice_alone}, options.draws
-        )
+        if options.run.suffix == ".onnx":
+            found = of_model(options.run, options.data, options.labels, options.draws)
+        else:
+            found = of_run(
+                options.run, options.data, {"face": options.face_alone, "voice": options.voice_alone}, options.draws
+            )
         written = write(found, options.out)
     except PainsenseError as error:
         print(error, file=sys.stderr)
@@ -90,6 +97,14 @@ def of_run(
     if data is not None:
         known["pose"] = _pose(said, data)
     return evaluate(said, about, known, beside, draws)
+
+
+def of_model(model: Path, data: Path | None, labels: str = "", draws: int = DRAWS) -> dict[str, Any]:
+    """All figures of an exported model on recordings of people it has not learned from; errors as in ``external``."""
+    if data is None:
+        raise TrainingError("--data: recordings to judge the model by were expected, none came; prepare and name some")
+    said, about = external.of_model(model, data, labels)
+    return evaluate(said, about, {"pose": _pose(said, data)}, None, draws)
 
 
 def evaluate(

@@ -28,6 +28,7 @@ FloatArray = npt.NDArray[np.float32]
 #: painsense.verdict has it; a fifth of a second of sound for the voice. Between what can occur (whole steps, and
 #: twentieths of a step), so that rounding decides nothing
 LEAST_FACE_STEPS, LEAST_SOUND_STEPS = 5.5, 0.975
+LEAST_SD = 0.1  # nobody knows better than a tenth of a level
 #: ways in which a window can be seen; calibration has a row for each
 CASES = ("both", "face", "voice")
 #: scores between which the reach of the interval is interpolated: errors are other ones where a score is low
@@ -207,7 +208,6 @@ class FusionNetwork(nn.Module):
         return mean, torch.sqrt(variance + LEAST_SD**2)
 
 
-LEAST_SD = 0.1  # nobody knows better than a tenth of a level
 
 
 def above(logits: Tensor) -> Tensor:
