@@ -6,6 +6,7 @@ import importlib
 import json
 import re
 import shlex
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -114,6 +115,10 @@ def test_own_recordings_with_sound(place: Path, capsys: pytest.CaptureFixture[st
     run(train, capsys)
     assert "face and voice both there (4 people" in run(evaluate, capsys)
     run(export, capsys)
+    (judge,) = commands("work/ours")  # with the same people here, for want of others
+    shutil.copytree(place / "work/mine/cache", place / "work/ours/cache")
+    shutil.copy(place / "work/mine/model/mine.onnx", place / "my.onnx")
+    assert "work/ours/evaluation/evaluation.html" in run(judge[: judge.index("#")], capsys)
     said = Predictions.load(place / "work/mine/run/predictions.npz")
     assert np.isfinite(said.score[2]).any() and len(np.unique(said.fold)) == 4
     card = (place / "work/mine/model/MODEL_CARD.md").read_text(encoding="utf-8")

@@ -3,9 +3,9 @@
     python -m training.fusion.evaluate RUN --out FOLDER
     python -m training.fusion.evaluate MODEL.onnx --data CACHE --out FOLDER
 
-RUN is the folder :mod:`training.fusion.train` made; MODEL.onnx an exported model, which is judged by recordings of people
-it has not learned from. FOLDER gets ``metrics.json`` (:data:`SCHEMA`), ``plots/*.svg`` and ``evaluation.html``, which
-needs no network.
+RUN is the folder :mod:`training.fusion.train` made; MODEL.onnx an exported model, which is judged by recordings of
+people it has not learned from. FOLDER gets ``metrics.json`` (:data:`SCHEMA`), ``plots/*.svg`` and ``evaluation.html``,
+which needs no network.
 
     --data CACHE            what the run was trained on, for figures by the pose of the head; of a model: who judges it
     --labels KIND           of a model: the kind of label to judge by, if CACHE has several and none is its own
