@@ -16,6 +16,7 @@ from training.errors import TrainingError
 from training.fusion import courses, faces, generator, measured_errors, numbers, people, record, sounds
 from training.fusion.courses import FPS, Manner
 from training.fusion.generator import KINDS, PAIN_KINDS, Recipe
+from training.fusion.numbers import PATTERNS
 from training.samples import parts
 from training.simulate.head import AU_NAMES
 
@@ -341,7 +342,10 @@ def test_a_set_is_kept_gone_on_with_and_read(tmp_path: Path) -> None:
     kept = episodes[3]
     assert kept.person == who
     assert kept.dropouts == fresh.dropouts
-    assert kept.groups == {"sex": who.sex, "age_band": who.age_band, "skin_tone": str(who.skin_tone)}
+    about = {"sex": who.sex, "age_band": who.age_band, "skin_tone": str(who.skin_tone), "temper": who.temper}
+    assert about.items() <= kept.groups.items() and kept.groups["pain_in"] in PATTERNS
+    noise = "noisy" if "low_snr" in kept.dropouts else "quiet"
+    assert kept.groups.get("sound") == (None if kept.voice is None else noise)
     assert_array_equal(kept.level, fresh.level)
     assert_array_equal(kept.sound, fresh.sound)
     for mine, other in ((kept.face, fresh.face), (kept.voice, fresh.voice)):

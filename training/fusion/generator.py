@@ -107,8 +107,17 @@ class SimulatedEpisode:
 
     @property
     def groups(self) -> dict[str, str]:
+        """What results are told by; ``pain_in`` is the part of the face in which the person shows pain."""
         who = self.person
-        return {"sex": who.sex, "age_band": who.age_band, "skin_tone": str(who.skin_tone)}
+        sound = {} if self.voice is None else {"sound": "noisy" if "low_snr" in self.dropouts else "quiet"}
+        return {
+            "sex": who.sex,
+            "age_band": who.age_band,
+            "skin_tone": str(who.skin_tone),
+            "pain_in": who.manner.pattern,
+            "temper": who.temper,
+            **sound,
+        }
 
 
 @dataclass(frozen=True)
