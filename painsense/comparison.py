@@ -27,7 +27,7 @@ from painsense.comparison_mean import Difference, Floats, Mean, difference, mean
 from painsense.comparison_voice import VoiceMean, voice_means
 from painsense.errors import PainsenseError
 from painsense.report import SCHEMA as REPORT_SCHEMA
-from painsense.report import Report, _plain, file_name
+from painsense.report import Report, file_name, plain
 
 SCHEMA = "painsense.comparison/1"
 MIN_COVERED_S = 20.0  # below it the intervals of bouts of expression hold less than they say: docs/compare.md
@@ -115,8 +115,8 @@ class Comparison:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain Python values, the content of the JSON file; numbers have four decimals, missing ones are None."""
-        plain: dict[str, Any] = _plain({name: value for name, value in vars(self).items() if name != "schema"})
-        return {"schema": self.schema, **plain}
+        values: dict[str, Any] = plain({name: value for name, value in vars(self).items() if name != "schema"})
+        return {"schema": self.schema, **values}
 
     def to_json(self) -> str:
         """The text of the JSON file."""

@@ -367,7 +367,7 @@ class Report:
         Numbers are rounded to four decimals, missing ones are None, and of a path only the file's name is kept.
         """
         skipped = {"tracks", "pictures", "mesh_triangles", "schema"}
-        named = {f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self) if f.name not in skipped}
+        named = {f.name: plain(getattr(self, f.name)) for f in dataclasses.fields(self) if f.name not in skipped}
         for part, key in (("media", "file"), ("baseline", "source")):
             named[part][key] = file_name(named[part][key])
         named["software"]["settings"] = plain_settings(self.software.settings)
@@ -407,7 +407,7 @@ def _dumps(value: Any, indent: int | None = None) -> str:
     return json.dumps(value, indent=indent, allow_nan=False, ensure_ascii=False)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Dataclasses, tuples, NumPy numbers and paths as what JSON knows. Most frequent kinds first: an hour has many."""
     if value is None or isinstance(value, (bool, int)):
         return value
@@ -416,20 +416,20 @@ def _plain(value: Any) -> Any:
     if isinstance(value, str):
         return clean_text(value)
     if isinstance(value, (list, tuple, np.ndarray)):
-        return [_plain(entry) for entry in value]
+        return [plain(entry) for entry in value]
     if isinstance(value, dict):
-        return {clean_text(str(key)): _plain(entry) for key, entry in value.items()}
+        return {clean_text(str(key)): plain(entry) for key, entry in value.items()}
     if isinstance(value, Path):
         return clean_text(value.name)
     if isinstance(value, np.generic):
-        return _plain(value.item())
-    return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return plain(value.item())
+    return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
 
 
 def plain_settings(settings: dict[str, object]) -> dict[str, Any]:
     """Settings as JSON knows them; of a file only its name."""
-    plain = {key: _plain(value) for key, value in settings.items()}
-    return {key: file_name(value) if isinstance(value, str) else value for key, value in plain.items()}
+    values = {key: plain(value) for key, value in settings.items()}
+    return {key: file_name(value) if isinstance(value, str) else value for key, value in values.items()}
 
 
 def file_name(text: str) -> str:

@@ -18,9 +18,9 @@ FILES: dict[str, Path] = {
 
 
 def head() -> str:
-    """Styles and scripts of all pages, by name."""
+    """Styles and scripts of all pages, by name. The page loads its audio worklet itself."""
     styles = sorted((name for name in FILES if name.endswith(".css")), key=lambda name: (name != "app.css", name))
-    scripts = sorted(name for name in FILES if name.endswith(".js"))
+    scripts = sorted(name for name in FILES if name.endswith(".js") and name != "live-sound.js")
     lines = [f'<link rel="stylesheet" href="/static/{name}">' for name in styles if name != "login.css"]
     lines += [f'<script src="/static/{name}" defer></script>' for name in scripts]
     return "\n".join(lines)

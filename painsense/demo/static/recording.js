@@ -3,7 +3,7 @@
 (() => {
   const begin = () => {
     const heard = document.createElement("div");
-    heard.className = "ps-heard";
+    heard.className = "ps-spoken";
     heard.setAttribute("role", "status");
     document.body.append(heard);
     let last = "";
