@@ -37,7 +37,7 @@ MAX_SIZE_RATIO, MAX_TURN_DEG = 1.5, 15.0
 DOUBTFUL_SHARE = 0.6
 #: how large the estimator's own error of a recording's mean is against that of one window; measured by
 #: training/compare_pairs.py, see docs/compare.md
-SHRINK = {"pspi": 0.5, "score": 1.15}
+SHRINK = {"pspi": 0.5, "score": 1.1}
 OWN_NEUTRAL = ("rest_clip", "saved")
 #: models that say what the face shows; another version measures another thing
 FACE_MODELS = ("face_landmarker", "face_shape", "action_units")
