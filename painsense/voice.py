@@ -382,10 +382,16 @@ def functionals(y: npt.ArrayLike, sr: float) -> dict[str, float]:
 
 
 def segments(y: npt.ArrayLike, sr: float, start_s: float = 0.0) -> tuple[Segment, ...]:
-    """The kinds of sound of a whole recording, see :func:`painsense.voice_segments.segments`."""
-    from painsense import voice_segments  # it stands on this file
+    """Kinds of sound in a recording, see :mod:`painsense.voice_segments`; arguments and errors as in `low_level`.
 
-    return voice_segments.segments(y, sr, start_s)
+    Examples
+    --------
+    >>> segments(np.zeros(16000), 16000)
+    (Segment(start_s=0.0, end_s=1.0, kind='silence'),)
+    """
+    from painsense import voice_segments
+
+    return voice_segments.of_track(low_level(y, sr, start_s))
 
 
 def summarise(track: Track) -> VoiceSummary:

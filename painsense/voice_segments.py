@@ -83,20 +83,6 @@ class Segment:
     kind: str
 
 
-def segments(y: npt.ArrayLike, sr: float, start_s: float = 0.0) -> tuple[Segment, ...]:
-    """The kinds of sound in a recording held in memory; arguments and errors as in :func:`painsense.voice.low_level`.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> segments(np.zeros(16000), 16000)
-    (Segment(start_s=0.0, end_s=1.0, kind='silence'),)
-    """
-    from painsense import voice  # which gives this function too
-
-    return of_track(voice.low_level(y, sr, start_s))
-
-
 def of_track(track: Track) -> tuple[Segment, ...]:
     """The kinds of sound of a voice track.
 

@@ -61,14 +61,14 @@ def check_cover(segments: tuple[Segment, ...], start_s: float, end_s: float) -> 
 
 def test_segments_cover_the_recording() -> None:
     y = mixed()
-    segments = voice_segments.segments(y, RATE, start_s=7.25)
+    segments = voice.segments(y, RATE, start_s=7.25)
     check_cover(segments, 7.25, 7.25 + len(y) // 160 / 100)
     assert len({segment.kind for segment in segments}) >= 4
 
 
 def test_a_hole_is_named_and_nothing_else_is() -> None:
     y = np.concatenate([mixed()[: 2 * RATE], np.full(RATE, np.nan), mixed()[: 2 * RATE]])
-    segments = voice_segments.segments(y, RATE)
+    segments = voice.segments(y, RATE)
     check_cover(segments, 0, 5)
     (hole,) = [segment for segment in segments if segment.kind == "no_audio"]
     assert (hole.start_s, hole.end_s) == (pytest.approx(2.0, abs=0.011), pytest.approx(3.0, abs=0.011))
@@ -76,22 +76,22 @@ def test_a_hole_is_named_and_nothing_else_is() -> None:
 
 @pytest.mark.parametrize("y", [np.zeros(RATE), np.full(RATE, 0.3), noise(3.0)], ids=["digital zero", "DC", "noise"])
 def test_nothing_to_hear_is_silence(y: np.ndarray) -> None:
-    assert voice_segments.segments(y, RATE) == (Segment(0.0, len(y) / RATE, "silence"),)
+    assert voice.segments(y, RATE) == (Segment(0.0, len(y) / RATE, "silence"),)
 
 
 def test_only_holes_and_nothing_at_all() -> None:
-    assert voice_segments.segments(np.full(RATE, np.nan), RATE) == (Segment(0.0, 1.0, "no_audio"),)
+    assert voice.segments(np.full(RATE, np.nan), RATE) == (Segment(0.0, 1.0, "no_audio"),)
     assert voice_segments.of_track(voice.VoiceStream().finish()) == ()
 
 
 @pytest.mark.parametrize("samples", [800, 831, 1600])
 def test_very_short_sound_has_segments(samples: int) -> None:
-    check_cover(voice_segments.segments(mixed()[RATE : RATE + samples], RATE), 0, samples // 160 / 100)
+    check_cover(voice.segments(mixed()[RATE : RATE + samples], RATE), 0, samples // 160 / 100)
 
 
 def test_blocks_of_any_size_give_the_same_segments() -> None:
     y = mixed()
-    whole = voice_segments.segments(y, RATE)
+    whole = voice.segments(y, RATE)
     for size in (777, 16_000):
         stream = voice.VoiceStream()
         for at in range(0, len(y), size):

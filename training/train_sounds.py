@@ -4,7 +4,7 @@
     python -m training.train_sounds --out FOLDER --ship  and into painsense/weights, with its line in the manifest
 
 It learns from generated scenes alone (:mod:`training.simulate.scenes`), measured by painsense itself. A scene's number
-and the seed give the scene, so nothing is kept; half an hour on two cores. ``tests/test_voice_segments.py`` and
+and the seed give the scene, so nothing is kept; a quarter of an hour on two cores. ``tests/test_voice_segments.py`` and
 ``training.sound_figures`` hold the result against recordings.
 """
 
