@@ -705,9 +705,11 @@ def test_an_exported_model_is_judged_by_other_people(
     pcc = np.corrcoef(said.score[0][both], said.truth[both])[0, 1]
     assert metrics["ways"]["as_recorded"]["pooled"]["pcc"]["value"] == pytest.approx(pcc, abs=1e-3)
     assert evaluate.main([*command, "--labels", "opr"]) == 1
+    assert evaluate.main([*command, "--face-alone", str(run)]) == 1
     assert evaluate.main([str(exported), "--out", str(tmp_path / "out")]) == 1
     complained = capsys.readouterr().err
     assert "one scale of 'opr' was expected" in complained and "--data: recordings" in complained
+    assert "a run was expected beside them, a model came" in complained
     unlike = replace(others, targets={"nrs_0_10": others.targets[others.head("vas")], "opr_0_5": others.rule_pspi})
     monkeypatch.setattr(external, "gather", lambda found: unlike)
     with pytest.raises(TrainingError, match=r"--labels: one kind of nrs, opr was expected, .* learned from vas"):

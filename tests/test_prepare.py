@@ -22,6 +22,7 @@ import pytest
 import painsense
 from painsense import media
 from painsense.assemble import Observed
+from painsense.errors import PainsenseError
 from training import datasets
 from training.errors import TrainingError
 from training.fusion import cache, prepare, record, samples, splits
@@ -203,7 +204,9 @@ def rest(tmp_path_factory: pytest.TempPathFactory, pictures: list[np.ndarray], s
     return clips.make_clip(path, seconds=2.0, fps=25, size=size, picture=picture, sound=sound / 2)
 
 
-def test_a_rest_recording_is_used_as_the_clinic_uses_it(recording: Path, rest: Path) -> None:
+def test_a_rest_recording_is_used_as_the_clinic_uses_it(
+    recording: Path, rest: Path, sound: np.ndarray, tmp_path: Path
+) -> None:
     clip = Clip("c", "manifest", "s", video=recording, rest=rest)
     measured, without = measure(clip), measure(replace(clip, rest=None))
     report = painsense.analyze(recording, painsense.Settings(baseline=str(rest)))
@@ -216,6 +219,10 @@ def test_a_rest_recording_is_used_as_the_clinic_uses_it(recording: Path, rest: P
     assert part.face is not None and part.voice_at_rest is not None
     np.testing.assert_allclose(part.face.values, measured.face.values, atol=1e-3)
     assert part.voice_at_rest.values == measured.voice_at_rest.values
+    mute = clips.make_clip(tmp_path / "rest.wav", codec=None, sound=sound, audio_codec="pcm_s16le")
+    for wrong in (replace(clip, rest=mute), replace(clip, rest=mute, start_s=0.0, end_s=60.0)):
+        with pytest.raises(PainsenseError, match="video of the person at rest"):
+            measure(wrong)
     heard = measure(Clip("c", "manifest", "s", audio=recording, start_s=0.2, rest=rest))
     assert heard.face is None and heard.voice_at_rest is not None
     assert heard.voice_at_rest.values["f0_semitone"] == measured.voice_at_rest.values["f0_semitone"]

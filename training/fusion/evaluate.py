@@ -68,12 +68,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.draws < 10:
             raise TrainingError(f"--draws: 10 or more was expected, {options.draws} came; {DRAWS} is usual")
+        alone = {"face": options.face_alone, "voice": options.voice_alone}
         if options.run.suffix == ".onnx":
+            if any(alone.values()):
+                raise TrainingError("--face-alone, --voice-alone: a run was expected beside them, a model came")
             found = of_model(options.run, options.data, options.labels, options.draws)
         else:
-            found = of_run(
-                options.run, options.data, {"face": options.face_alone, "voice": options.voice_alone}, options.draws
-            )
+            found = of_run(options.run, options.data, alone, options.draws)
         written = write(found, options.out)
     except PainsenseError as error:
         print(error, file=sys.stderr)

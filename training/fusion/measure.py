@@ -77,6 +77,8 @@ def _at_rest(rest: Path, picture: bool, seed: int | None) -> tuple[Baseline | No
     """What a recording at rest says of the face and of the voice."""
     clip = Clip("rest", "rest", "rest", video=rest) if picture else Clip("rest", "rest", "rest", audio=rest)
     raw, voice = _tracks(clip, seed)
+    if picture and raw is None:  # the average face in its place would be another measurement than the one asked for
+        raise TrainingError(f"{rest.name}: a video of the person at rest was expected, it has no picture; name another")
     kept = {} if voice is None else voice_rest.at_rest(voice)
     neutral = None if raw is None else neutrals.from_rest(raw, rest.name, kept)
     return neutral, Rest("rest_clip", rest.name, kept)
